@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* Questions about short texts that libc does not answer in one call. */
+#ifndef BASE_STR_H
+#define BASE_STR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/alloc.h"
+
+/* NULL equals only NULL. */
+bool str_equal(const char *a, const char *b);
+bool str_equal_nocase(const char *a, const char *b);
+bool str_starts(const char *text, const char *prefix);
+bool str_ends(const char *text, const char *suffix);
+/* Points past leading white space and cuts trailing white space off, in place. */
+char *str_trim(char *text);
+/* Whole text is one decimal number from 0 to max. */
+bool str_to_uint(const char *text, uint64_t max, uint64_t *ret_value) MUST_CHECK;
+/* The candidate that a person who typed text most likely meant, or NULL when none is near. The list
+ * ends with NULL. */
+const char *str_nearest(const char *text, const char *const *candidates);
+/* Whether a whole text is valid UTF-8 (RFC 3629: no surrogates, no overlong forms). */
+bool str_is_utf8(const char *text, size_t len);
+
+#endif

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* Base64 (RFC 4648, section 4), through libcrypto, strict where libcrypto is lenient. */
+#ifndef CODEC_BASE64_H
+#define CODEC_BASE64_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/alloc.h"
+
+struct buf;
+
+/* Appends the decoded bytes. White space anywhere is passed over, as mail-style line breaks come
+ * with some encoders; any other stray character, missing padding or bytes after it fail. */
+bool base64_decode(const char *text, size_t len, struct buf *out) MUST_CHECK;
+void base64_encode(const void *data, size_t len, struct buf *out);
+
+#endif

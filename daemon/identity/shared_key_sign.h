@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The Shared Key signature (Storage REST, "Authorize with Shared Key", from 2015-02-21): an HMAC over
+ * verb, headers and canonical resource. Used by the kinds shared_key and connection_string.
+ */
+#ifndef IDENTITY_SHARED_KEY_SIGN_H
+#define IDENTITY_SHARED_KEY_SIGN_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+
+struct buf;
+struct http_request;
+
+/* Appends the string to sign for a request that is complete but for its Authorization. */
+bool shared_key_string_to_sign(const struct http_request *request, const char *account,
+                               struct buf *out, struct err *err) MUST_CHECK;
+/* Adds the Authorization header. key is the decoded key. */
+bool shared_key_sign(struct http_request *request, const char *account, const void *key,
+                     unsigned long key_len, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The HTTP client: libcurl's multi interface on the loop, connections and TLS sessions kept and
+ * shared. One call is one request and one answer, bounded in time and size; it never follows a
+ * redirect, never retries by itself, and knows nothing of Azure. Who repeats a call, and when, is
+ * net/retry's business.
+ */
+#ifndef NET_HTTP_H
+#define NET_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/alloc.h"
+#include "base/buf.h"
+
+struct err;
+struct http;
+struct http_call;
+struct loop;
+
+struct http_settings {
+    const char *ca_file;     /* NULL: the system's */
+    const char *proxy;       /* NULL: the environment's; loopback and link-local never use one */
+    int64_t timeout_ms;      /* for a whole call, when the request names none */
+    const char *user_agent;
+    long max_connections;    /* to one host; calls beyond it wait their turn inside their time */
+};
+
+enum http_method { HTTP_GET, HTTP_HEAD, HTTP_PUT, HTTP_POST, HTTP_DELETE };
+const char *http_method_name(enum http_method method);
+
+#define HTTP_MAX_HEADERS 16
+
+/* A request under construction. Identities add headers or query parameters to it before it starts. */
+struct http_request {
+    enum http_method method;
+    struct buf url;                       /* whole, percent-encoded */
+    char *headers[HTTP_MAX_HEADERS];      /* "Name: value", owned */
+    unsigned header_count;
+    struct buf body;                      /* sent with PUT and POST, length 0 included */
+    int64_t timeout_ms;                   /* 0: the client's */
+    size_t max_reply_bytes;               /* a longer body fails the call; 0: 1 MiB */
+};
+
+void http_request_init(struct http_request *request, enum http_method method);
+void http_request_done(struct http_request *request); /* wipes what it held */
+void http_request_header(struct http_request *request, const char *name, const char *value);
+/* The value of a request header, case ignored, or NULL. */
+const char *http_request_find_header(const struct http_request *request, const char *name);
+/* Appends `name=value` to the URL's query, both percent-encoded. */
+void http_request_query(struct http_request *request, const char *name, const char *value);
+
+/* An answer with any status, 2xx or not: whether that is success is the caller's to say. Borrowed for
+ * the callback. */
+struct http_reply {
+    int status;
+    const char *body; /* NUL-terminated */
+    size_t len;
+    uint32_t retry_after_ms; /* of a Retry-After header, seconds or date; 0 when none came */
+    struct http_call *call;
+};
+/* A header of the reply, case ignored, NULL when absent; borrowed for the callback. */
+const char *http_reply_header(const struct http_reply *reply, const char *name);
+
+/* Fires exactly once, never from inside http_call_start, unless the call was cancelled. err is NULL
+ * when an answer came; else ERR_NETWORK, ERR_SERVER (answer too big or cut) or ERR_CONFIG with a
+ * sentence that names host and cause. The call is gone when it returns. */
+typedef void http_done_fn(void *arg, const struct http_reply *reply, const struct err *err);
+
+struct http *http_new(struct loop *loop, const struct http_settings *settings);
+/* Cancels what still runs. */
+void http_free(struct http *http);
+/* Takes the request's contents; the request is left as after http_request_done. */
+struct http_call *http_call_start(struct http *http, struct http_request *request,
+                                  http_done_fn *done, void *arg);
+/* done will not fire. NULL is fine. */
+void http_call_cancel(struct http_call *call);
+/* Requests sent since the start, for tests and status. */
+uint64_t http_requests_sent(const struct http *http);
+
+#endif
