@@ -9,7 +9,7 @@ CC       ?= cc
 BUILD    ?= build/release
 CFLAGS   ?= -O2 -g
 
-PACKAGES := libcurl libevent_core libevent_pthreads expat libcrypto libsystemd yaml-0.1 yajl
+PACKAGES := libcurl libevent_core expat libcrypto libsystemd yaml-0.1 yajl
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
             -Wwrite-strings -Wformat=2 -Wvla -Wundef -Wswitch-enum
 override CPPFLAGS += -Idaemon -D_GNU_SOURCE -DCVNOTIFYD_VERSION='"$(VERSION)"' $(PKG_CFLAGS)
@@ -26,25 +26,49 @@ TEST_SRC  := $(sort $(wildcard tests/unit/*/*_test.c))
 TEST_BIN  := $(TEST_SRC:tests/%.c=$(BUILD)/%)
 DEPS_MARK := build/.deps
 
+# `make V=1` shows the commands.
+Q   := $(if $(V),,@)
+say := @$(if $(V),true,printf '  %-3s %s\n')
+
 all: $(BUILD)/cvnotifyd
 
 $(BUILD)/cvnotifyd: $(BUILD)/daemon/main.o $(BUILD)/libcvnotifyd.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
+	$(say) LD $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
 $(BUILD)/libcvnotifyd.a: $(LIB_OBJ)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(Q)$(AR) rcs $@ $^
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(say) CC $<
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libcvnotifyd.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
+	$(say) LD $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
 
 unit-programs: $(TEST_BIN)
 
+# --- tests ---
+
+# What the build, the tests and the demo need; installed when something is missing.
+deps:
+	@tests/support/deps.sh
+
+check: deps
+	@$(MAKE) -j$$(nproc) BUILD=build/asan CFLAGS='$(SANITIZE) -Werror' all unit-programs
+	@tests/support/check.sh build/asan
+
+includes:
+	@CC='$(CC)' /usr/bin/python3 tests/support/includes.py
+
+demo: deps
+	@$(MAKE) -j$$(nproc) all
+	@tests/demo/demo.sh $(BUILD)/cvnotifyd
+
 .SECONDARY:
-.PHONY: all unit-programs
+.PHONY: all unit-programs deps check includes demo
 -include $(LIB_OBJ:.o=.d) $(BUILD)/daemon/main.d $(TEST_SRC:%.c=$(BUILD)/%.d)

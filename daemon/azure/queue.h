@@ -21,7 +21,7 @@ struct queue_call;
 
 #define QUEUE_MAX_GET          32
 #define QUEUE_MAX_VISIBILITY_S (7 * 24 * 3600)
-#define QUEUE_TTL_DEFAULT      0  /* the service's: seven days */
+#define QUEUE_TTL_DEFAULT      0 /* the service's: seven days */
 #define QUEUE_TTL_NEVER        (-1)
 
 struct queue_message {
@@ -38,9 +38,9 @@ struct queue_message {
 struct queue_answer {
     const struct queue_message *messages; /* get, put */
     unsigned count;
-    const char *pop_receipt;    /* update: the new one */
-    int64_t approximate_count;  /* metadata; counts invisible messages too */
-    bool existed;               /* create */
+    const char *pop_receipt;   /* update: the new one */
+    int64_t approximate_count; /* metadata; counts invisible messages too */
+    bool existed;              /* create */
 };
 
 /* Fires exactly once, never from inside the start, unless cancelled. Codes to expect: ERR_GONE from

@@ -7,12 +7,30 @@
 #ifndef AZURE_STORAGE_ERROR_H
 #define AZURE_STORAGE_ERROR_H
 
+#include <stddef.h>
+#include <stdint.h>
+
 #include "base/err.h"
 
 struct http_reply;
 
-/* `what` is the operation for the sentence: "Get Messages". Copes with no body, a garbled body, and
- * a proxy's HTML. */
+/* What of an answer tells its meaning. Texts are borrowed; NULL where the answer has none. */
+struct storage_answer {
+    int status;
+    uint32_t retry_after_ms;
+    const char *error_code; /* x-ms-error-code */
+    const char *request_id; /* x-ms-request-id */
+    const char *date; /* Date: a clock that is far from ours is named when a request is refused */
+    const char *body;
+    size_t len;
+};
+
+/* `what` is the operation for the sentence: "Get Messages"; the right that it needs is named when the
+ * service says that it is missing. Copes with no body, a garbled body, and a proxy's HTML. The
+ * sentence holds nothing that a SAS or a signature could hide in. */
+void storage_error_explain(const struct storage_answer *answer, const char *what,
+                           struct err *ret_err);
+/* The same for a reply as it came. */
 void storage_error_read(const struct http_reply *reply, const char *what, struct err *ret_err);
 
 #endif

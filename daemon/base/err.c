@@ -5,7 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool fill(struct err *err, enum err_code code, const char *format, va_list args)
+static void fill(struct err *err, enum err_code code, const char *format, va_list args)
+    PRINTF_LIKE(3, 0);
+
+static void fill(struct err *err, enum err_code code, const char *format, va_list args)
 {
     char text[sizeof(err->text)];
 
@@ -13,7 +16,18 @@ static bool fill(struct err *err, enum err_code code, const char *format, va_lis
     vsnprintf(text, sizeof(text), format, args);
     *err = (struct err){.code = code};
     memcpy(err->text, text, sizeof(text));
-    return false;
+}
+
+/* Puts ": more" behind a sentence, as far as there is room. */
+static void append(struct err *err, const char *more)
+{
+    size_t used = strlen(err->text);
+
+    for (const char *part = ": "; *part != '\0' && used < sizeof(err->text) - 1; part++)
+        err->text[used++] = *part;
+    size_t len = min_of(strlen(more), sizeof(err->text) - 1 - used);
+    memcpy(err->text + used, more, len);
+    err->text[used + len] = '\0';
 }
 
 bool err_set(struct err *err, enum err_code code, const char *format, ...)
@@ -34,22 +48,21 @@ bool err_set_errno(struct err *err, enum err_code code, int os_errno, const char
     fill(err, code, format, args);
     va_end(args);
     err->os_errno = os_errno;
-    size_t used = strlen(err->text);
-    snprintf(err->text + used, sizeof(err->text) - used, ": %s", strerror(os_errno));
+    append(err, strerror(os_errno));
     return false;
 }
 
 bool err_prefix(struct err *err, const char *format, ...)
 {
-    char text[sizeof(err->text)];
+    char rest[sizeof(err->text)], context[sizeof(err->text)];
     va_list args;
 
+    memcpy(rest, err->text, sizeof(rest));
     va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
+    vsnprintf(context, sizeof(context), format, args);
     va_end(args);
-    size_t used = strlen(text);
-    snprintf(text + used, sizeof(text) - used, ": %s", err->text);
-    memcpy(err->text, text, sizeof(text));
+    memcpy(err->text, context, sizeof(context));
+    append(err, rest);
     return false;
 }
 

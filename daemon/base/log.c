@@ -43,21 +43,41 @@ const char *log_level_name(enum log_level level)
     return "?";
 }
 
-/* Control characters become '?', so that no message or hook can forge a line or steer a terminal. */
+/* Control characters become '?', so that no message or hook can forge a line or steer a terminal;
+ * those above ASCII are two bytes in UTF-8, C2 80 to C2 9F. */
 static void put_clean(struct buf *line, const char *text)
 {
-    for (; *text != '\0'; text++)
-        buf_putc(line, (unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
+    for (; *text != '\0'; text++) {
+        if ((unsigned char)text[0] == 0xc2 && ((unsigned char)text[1] & 0xe0) == 0x80)
+            text++;
+        else if ((unsigned char)*text >= 0x20 && *text != 0x7f) {
+            buf_putc(line, *text);
+            continue;
+        }
+        buf_putc(line, '?');
+    }
 }
 
+/* In quotes when it could be read as more than one value; then `"` and `\` get a backslash. */
 static void put_field(struct buf *line, const struct log_field *field)
 {
-    bool quote = field->value[0] == '\0' || strpbrk(field->value, " \"=") != NULL;
+    bool quote = field->value[0] == '\0' || strpbrk(field->value, " \"=\\") != NULL;
 
-    buf_printf(line, " %s=%s", field->name, quote ? "\"" : "");
-    put_clean(line, field->value);
-    if (quote)
-        buf_putc(line, '"');
+    buf_printf(line, " %s=", field->name);
+    if (!quote) {
+        put_clean(line, field->value);
+        return;
+    }
+    autobuf escaped;
+    buf_init(&escaped, BUF_ANY_SIZE);
+    for (const char *at = field->value; *at != '\0'; at++) {
+        if (*at == '"' || *at == '\\')
+            buf_putc(&escaped, '\\');
+        buf_putc(&escaped, *at);
+    }
+    buf_putc(line, '"');
+    put_clean(line, escaped.data);
+    buf_putc(line, '"');
 }
 
 static void write_text(enum log_level level, const char *text, const struct log_field *fields)

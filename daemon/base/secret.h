@@ -16,24 +16,28 @@ struct secret {
     size_t len;
 };
 
+/* Copies; what was there before is wiped, and bytes may lie in it. A variable begins as {0}. */
 void secret_set(struct secret *secret, const char *bytes, size_t len);
 void secret_done(struct secret *secret);
 #define autosecret __attribute__((cleanup(secret_done))) struct secret
 bool secret_is_set(const struct secret *secret);
+/* "" when it is not set. */
 const char *secret_reveal(const struct secret *secret);
+/* In a time that does not tell where they differ. */
 bool secret_equal(const struct secret *a, const struct secret *b);
 /* Wipes and frees a string that held a secret; NULL is fine. */
 void secret_free_text(char *text);
 
-/* Reads a secret from a file: at most 64 KiB, white space around it trimmed, symbolic links
+/* Reads a secret from a regular file: at most 64 KiB, white space around it trimmed, symbolic links
  * followed. Blocks: call it at start, or on the worker thread. ERR_AUTH with the path and the mend
- * when it can not be read, is empty, or others may read it; that last check is waived with
- * allow_readable, on tmpfs, and below $CREDENTIALS_DIRECTORY. */
+ * when it can not be read, is empty, holds a zero byte, or others may read or write it; that last
+ * check is waived with allow_readable, on tmpfs, and below $CREDENTIALS_DIRECTORY. ret_secret is
+ * written over without being wiped: it is not to hold a secret. */
 bool secret_read_file(const char *path, bool allow_readable, struct secret *ret_secret,
                       struct err *err) __attribute__((warn_unused_result));
 
 /* Masks, in place, what follows each `sig=` in a text, so that a model's SAS URL in a hook's output
- * can be shown. The text keeps its length. */
+ * can be shown. `sig%3D` and the JSON escape of `=` count too. The text keeps its length. */
 void secret_mask(char *text);
 
 #endif

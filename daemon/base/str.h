@@ -14,6 +14,11 @@ bool str_equal(const char *a, const char *b);
 bool str_equal_nocase(const char *a, const char *b);
 bool str_starts(const char *text, const char *prefix);
 bool str_ends(const char *text, const char *suffix);
+/* ASCII white space, whatever the locale. */
+static inline bool str_is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
 /* Points past leading white space and cuts trailing white space off, in place. */
 char *str_trim(char *text);
 /* Whole text is one decimal number from 0 to max. */
@@ -23,5 +28,8 @@ bool str_to_uint(const char *text, uint64_t max, uint64_t *ret_value) MUST_CHECK
 const char *str_nearest(const char *text, const char *const *candidates);
 /* Whether a whole text is valid UTF-8 (RFC 3629: no surrogates, no overlong forms). */
 bool str_is_utf8(const char *text, size_t len);
+/* The character that a text begins with. Returns its length in bytes, 0 when that is no UTF-8 or
+ * the text is empty. */
+size_t str_utf8_next(const char *text, size_t len, uint32_t *ret_character);
 
 #endif

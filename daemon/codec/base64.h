@@ -11,7 +11,9 @@
 struct buf;
 
 /* Appends the decoded bytes. White space anywhere is passed over, as mail-style line breaks come
- * with some encoders; any other stray character, missing padding or bytes after it fail. */
+ * with some encoders; any other stray character, missing padding or bytes after it fail, and so does
+ * passing out's ceiling; out may hold a part then. Bits that the padding leaves over are not looked
+ * at, as .NET and Python do it. */
 bool base64_decode(const char *text, size_t len, struct buf *out) MUST_CHECK;
 void base64_encode(const void *data, size_t len, struct buf *out);
 

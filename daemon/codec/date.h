@@ -15,6 +15,8 @@
 
 #define DATE_TEXT_MAX 40
 
+/* Strict: one form each, no blanks around it, days that the calendar has. What is finer than a
+ * millisecond is cut off; a leap second is the first of the next minute. */
 bool date_parse_http(const char *text, int64_t *ret_ms) MUST_CHECK;
 bool date_parse_iso(const char *text, int64_t *ret_ms) MUST_CHECK;
 void date_format_http(int64_t ms, char ret_text[static DATE_TEXT_MAX]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Texts with placeholders: `{iteration_id}`, `{name:-default}`; `{{` is a brace. A lone `}` is
- * itself. Compiled once when the configuration is read, rendered for each message. What a value
+ * Texts with placeholders: `{iteration_id}`, `{name:-default}`; `{{` is a brace. A `}` that ends no
+ * placeholder is itself; a default holds no braces. Compiled once when the configuration is read, rendered for each message. What a value
  * renders to is never looked at again for placeholders.
  */
 #ifndef CODEC_TEMPLATE_H

@@ -28,7 +28,8 @@ struct xml_visitor {
 /* A BOM is tolerated. ERR_SERVER with line and cause when the document is not well formed. */
 bool xml_parse(const char *text, size_t len, const struct xml_visitor *visitor, void *arg,
                struct err *err) MUST_CHECK;
-/* Appends text as character data: & < > and carriage return escaped. */
+/* Appends text as character data: & < > and carriage return escaped. Control characters that XML 1.0
+ * can not hold at all stay as they are. */
 void xml_escape(struct buf *out, const char *text, size_t len);
 
 #endif

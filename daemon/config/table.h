@@ -11,8 +11,13 @@
  *       {.name = "timeout", .type = CONFIG_DURATION, .offset = offsetof(struct exec, timeout_ms),
  *        .text = "10m", .min = 100, .max = 7 * DAY_MS, .help = "How long a run may take."},
  *
- * ${VAR} and ${VAR:-default} are expanded inside the scalar values, after parsing; `$$` is a dollar.
- * In a CONFIG_TEMPLATE row the braces of an expanded value are doubled, so that they stay literal.
+ * ${VAR} and ${VAR:-default} are expanded inside the scalar values, after parsing; `$$` is a
+ * dollar, a `$` before anything else is itself. As in a shell, an empty variable gets the default
+ * too; a default holds no variable and no brace. In a template each `{` of a variable's value
+ * becomes `{{`, so that it stays literal (a lone `}` is itself there).
+ *
+ * A key with an empty value is as if it were not written. The engine is table.c (reading), object.c
+ * (what becomes of an object later) and expand.c (variables).
  */
 #ifndef CONFIG_TABLE_H
 #define CONFIG_TABLE_H
@@ -26,9 +31,8 @@
 struct config_table;
 struct mistakes;
 struct node;
-struct buf;
 
-/* The type of the struct member stands behind each. Absent without default: NULL, 0, false, empty. */
+/* The struct member's type stands behind each. Absent without default: NULL, 0, false, empty. */
 enum config_type {
     CONFIG_TEXT,      /* char *; min and max bound its length (max 0: 4096) */
     CONFIG_TEMPLATE,  /* char *; like text, the braces of variables kept literal */
@@ -42,14 +46,20 @@ enum config_type {
     CONFIG_TEMPLATES, /* struct config_texts */
     CONFIG_DURATIONS, /* struct config_durations; a single scalar is a list of one */
     CONFIG_PAIRS,     /* struct config_pairs: a map of names to texts, in the order written */
-    CONFIG_SECRET,    /* struct config_secret; the row's name S stands for S, S_file, S_credential */
+    CONFIG_SECRET,    /* struct config_secret; the row's name S stands for S, S_file, S_credential.
+                         White space around the text is trimmed, as it is around a file's. The
+                         bounds are the text's (max 0: 64 KiB) */
     CONFIG_OBJECT,    /* struct X *: a map read by `table`, NULL when absent. With .text = "" an
                          absent map is read as an empty one, so that its defaults apply */
     CONFIG_OBJECTS,   /* struct config_objects: a list of maps read by `table` */
-    CONFIG_ONE_OF,    /* struct config_one_of: exactly one of `kinds`' names is a key of this map */
+    CONFIG_ONE_OF,    /* struct config_one_of: exactly one of `kinds`' names is a key of this map;
+                         it counts with an empty value too, which is a map without keys. The row's
+                         name is not a key */
     CONFIG_KIND,      /* struct config_one_of: this key's value names one of `kinds`, whose rows
                          stand in this same map */
 };
+
+#define CONFIG_LIST_MAX 1024 /* items in a list */
 
 /* Lists: what a row of the type fills in. Memory is the object's. */
 struct config_texts {
@@ -91,7 +101,8 @@ struct config_row {
     const char *name;
     enum config_type type;
     size_t offset;
-    const char *text; /* the default, NULL = none; a list's items are parted by blanks */
+    const char *text; /* the default, NULL = none; a list's items are parted by blanks. Variables
+                         are not expanded in it */
     int64_t min, max; /* of a number, duration, size, of a text's length; both 0: no bound
                          (text: 4096); of a list: each item's. Durations are shown with units */
     const char *const *choices;       /* CONFIG_CHOICE, ends with NULL */
@@ -104,34 +115,38 @@ struct config_row {
 };
 
 struct config_table {
-    const char *name; /* what a mistake calls the map: "queue", "exec hook" */
-    size_t size;      /* of the struct */
+    const char *name;              /* what a mistake calls the map: "queue", "exec hook" */
+    size_t size;                   /* of the struct */
     const struct config_row *rows; /* ends with a NULL name */
-    /* Looks at a whole object whose rows were all good; adds mistakes. May be NULL. */
+    /* Looks at a whole object whose rows, and all below it, were good; adds mistakes, by
+     * mistakes_at_key and the like. map is the object's place. May be NULL. */
     void (*check)(void *object, const struct node *map, struct mistakes *mistakes);
 };
 
 /* Every struct that a table fills begins with this member. */
 struct config_place {
-    const struct node *map; /* where the object was written; NULL when it was defaulted */
+    const struct node *map; /* where the object was written, a lone scalar with scalar_ok; NULL when
+                               it was defaulted. The tree must outlive the object */
 };
 
 /* Reads a map into a fresh object, all rows, all mistakes. Returns the object even when there were
- * mistakes, so that later checks can go on; use it only when there were none. An unknown key names
- * the nearest known one; `{name}` unquoted where text is due is told to be quoted; a query in a
- * message never shows a secret's value. getenv_fn is getenv but for tests. */
+ * mistakes, so that later checks can go on; what was mistaken is left out there, as if it were
+ * absent and had no default. An unknown key names the nearest known one; `{name}` unquoted where
+ * text is due is told to be quoted; a mistake never shows a secret's value. getenv_fn is getenv
+ * but for tests. */
 void *config_read(const struct config_table *table, const struct node *map,
                   const char *(*getenv_fn)(const char *name), struct mistakes *mistakes);
 void config_free(const struct config_table *table, void *object);
-/* Whether two objects were configured alike, row by row, places aside. Two NULLs are alike. */
+/* Whether two objects were configured alike, row by row, places aside. Two NULLs are alike. Secrets
+ * are alike when they are spelt alike: whether a file changed is not asked. */
 bool config_equal(const struct config_table *table, const void *a, const void *b);
 /* Whether any CONFIG_SECRET in the object, or below it, was written literally in the file. */
 bool config_has_literal_secret(const struct config_table *table, const void *object);
 bool config_secret_is_set(const struct config_secret *secret);
 /* Expands ${VAR} as the engine does; false, with the reason in ret_reason, when it can not.
- * ret_expanded says whether any variable was used. */
-bool config_expand(const char *text, bool double_braces,
-                   const char *(*getenv_fn)(const char *name), char **ret_text, bool *ret_expanded,
-                   char **ret_reason) MUST_CHECK;
+ * double_braces is for templates. ret_expanded says whether any variable was used. The two texts
+ * are fresh memory; a reason names variables and shows nothing else of the text. */
+bool config_expand(const char *text, bool double_braces, const char *(*getenv_fn)(const char *name),
+                   char **ret_text, bool *ret_expanded, char **ret_reason) MUST_CHECK;
 
 #endif

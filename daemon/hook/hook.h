@@ -93,7 +93,7 @@ struct hook_call {
 struct hook_kind {
     const char *name;
     const char *doc; /* one line */
-    const struct config_table *table; /* of its settings, which begin with struct config_place */
+    struct config_table table; /* of its settings, which begin with struct config_place */
     /* Looks at what the settings point at (users, rights). Blocks, as an identity kind's check does;
      * adds mistakes. May be NULL. */
     void (*check)(const void *settings, struct mistakes *mistakes);

@@ -12,12 +12,15 @@
 
 struct buf;
 struct http_request;
+struct secret;
 
+/* Decodes an account key. ERR_AUTH when it is not base64. */
+bool shared_key_decode(const char *text, struct secret *ret_key, struct err *err) MUST_CHECK;
 /* Appends the string to sign for a request that is complete but for its Authorization. */
 bool shared_key_string_to_sign(const struct http_request *request, const char *account,
                                struct buf *out, struct err *err) MUST_CHECK;
-/* Adds the Authorization header. key is the decoded key. */
-bool shared_key_sign(struct http_request *request, const char *account, const void *key,
-                     unsigned long key_len, struct err *err) MUST_CHECK;
+/* Adds the Authorization header. key is decoded. */
+bool shared_key_sign(struct http_request *request, const char *account, const struct secret *key,
+                     struct err *err) MUST_CHECK;
 
 #endif

@@ -7,6 +7,7 @@
 #define IDENTITY_SOURCE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/err.h"
 #include "base/secret.h"
@@ -30,14 +31,28 @@ struct source *source_new(struct identity *owner, const struct identity_context 
 /* Safe while a read is under way. NULL is fine. */
 void source_free(struct source *source);
 bool source_is_ready(const struct source *source);
-/* Reads and adopts, then calls identity_acquired. */
+/* When the secret was last read, well or not; wall clock. */
+int64_t source_read_ms(const struct source *source);
+/* Reads and adopts, then calls identity_acquired. When that fails for a source that is ready still,
+ * nothing is lost: the secret in use stays, and the acquisition counts as good. */
 void source_acquire(struct source *source);
 /* The next use reads a file again; a text or a credential stays what it is, and so stays ready. */
 void source_refused(struct source *source);
 
-/* Reads a setting at once (blocks): for checks. ERR_CONFIG-style sentences; a credential without
- * $CREDENTIALS_DIRECTORY fails with ret_unchecked set, which is no mistake. */
+/* Adds to a refusal's sentence why the secret can not change by itself. */
+void source_explain(const struct source *source, struct err *err);
+
+/* Reads a setting at once (blocks). ERR_AUTH when it can not be had; a credential without
+ * $CREDENTIALS_DIRECTORY fails with *ret_unchecked set, which is no mistake of the configuration's. */
 bool source_read(const struct config_secret *setting, bool allow_readable,
                  struct secret *ret_secret, bool *ret_unchecked, struct err *err) MUST_CHECK;
+/* The same for a kind's check. name is the setting's row in map. False, with a mistake added unless
+ * it is only unchecked, when there is nothing to look at. */
+bool source_check(const struct config_secret *setting, const char *name, const struct node *map,
+                  bool allow_readable, struct mistakes *mistakes,
+                  struct secret *ret_secret) MUST_CHECK;
+/* Adds a mistake where the secret is written: at `name`, `name_file` or `name_credential`. */
+void source_mistake(const struct config_secret *setting, const char *name, const struct node *map,
+                    struct mistakes *mistakes, const char *text);
 
 #endif

@@ -22,14 +22,11 @@ struct worker;
 
 struct child_spec {
     const char *const *argv;  /* argv[0] with a slash is a path, else it is looked up in PATH of env */
-    const char *const *env;   /* "NAME=value" */
+    const char *const *env;   /* "NAME=value"; HOME of the user is added when it is not there */
     const char *directory;
     mode_t umask;
-    bool switch_user;         /* then uid, gid and the groups below; needs the right to */
-    uid_t uid;
-    gid_t gid;
-    const gid_t *groups;
-    int group_count;
+    const char *user;         /* NULL: ours. Name or number; its groups come with it */
+    const char *group;        /* NULL: the user's */
     const char *input;        /* for stdin; a child that does not read it is no error */
     size_t input_len;
     int64_t timeout_ms;       /* then the group gets TERM */
@@ -42,7 +39,7 @@ enum child_end {
     CHILD_EXITED,    /* value is the exit status */
     CHILD_SIGNALLED, /* value is a signal that we did not send */
     CHILD_TIMED_OUT, /* we ended it: timeout_ms */
-    CHILD_STOPPED,   /* we ended it: child_stop */
+    CHILD_STOPPED,   /* we ended it: child_stop; status 0 all the same is CHILD_EXITED */
     CHILD_NOT_RUN,   /* it never began: err says why, ERR_HOST */
 };
 
@@ -64,7 +61,7 @@ struct child_events {
 
 /* Reaps every child of the process, ours or, as PID 1, anybody's. One per process. */
 struct children *children_new(struct loop *loop, struct worker *worker);
-/* Kills (KILL) the groups that still live. */
+/* Kills (KILL) the groups that still live. The worker must be gone already. */
 void children_free(struct children *children);
 /* Copies what it needs of spec. events and arg must live until ended. */
 struct child *child_start(struct children *children, const struct child_spec *spec,

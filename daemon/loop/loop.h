@@ -17,6 +17,10 @@ void loop_stop(struct loop *loop);
 /* For loop/ and net/ alone. */
 struct event_base *loop_base(struct loop *loop);
 
+/* Calls fn once, soon, from the loop itself: for what must not happen inside the present callback.
+ * What is still due when the loop is freed is called then. */
+void loop_defer(struct loop *loop, void (*fn)(void *arg), void *arg);
+
 /* Calls fn on the loop each time the process gets the signal. Freed with the loop. */
 typedef void loop_signal_fn(void *arg);
 void loop_on_signal(struct loop *loop, int signal_number, loop_signal_fn *fn, void *arg);

@@ -17,7 +17,7 @@ struct url {
     char *scheme; /* lower case */
     char *host;   /* lower case, IPv6 without brackets */
     char *port;   /* NULL when not written */
-    char *path;   /* as written, percent-encoded; "/" when empty */
+    char *path;   /* percent-encoded as written, dot segments resolved; "/" when empty */
     char *query;  /* without '?', percent-encoded; NULL when there is none */
     bool has_user;
     bool has_fragment;

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: MIT */
+/* What a Storage service's failed answer means. */
+#include "azure/storage_error.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/str.h"
+#include "base/unit.h"
+#include "codec/date.h"
+#include "codec/xml.h"
+#include "net/http.h"
+
+/* The service forgives 15 minutes; less than 5 is nobody's trouble. */
+#define SKEW_TOLD_MS ((int64_t)5 * 60 * 1000)
+
+/* What the service's own code means. A NULL mend is filled in from the service's message. */
+static const struct {
+    const char *code;
+    enum err_code meaning;
+    const char *mend;
+} meanings[] = {
+    {"QueueNotFound", ERR_MISSING, "create the queue or mend url"},
+    {"ResourceNotFound", ERR_MISSING, "there is no such account or queue: mend url"},
+    {"QueueBeingDeleted", ERR_MISSING, "the queue is being deleted: create it again in a minute"},
+    {"QueueDisabled", ERR_MISSING, "the queue is disabled: an administrator has to enable it"},
+    {"MessageNotFound", ERR_GONE, "the message is no longer ours"},
+    {"PopReceiptMismatch", ERR_GONE, "the message is no longer ours"},
+    {"AuthenticationFailed", ERR_AUTH,
+     "the SAS, key or token is not valid for this account: wrong, expired, or not for this queue"},
+    {"InvalidAuthenticationInfo", ERR_AUTH, "the SAS, key or token is not valid"},
+    {"NoAuthenticationInformation", ERR_AUTH, "the service got no credential"},
+    {"AuthorizationPermissionMismatch", ERR_AUTH, "the credential lacks the right"},
+    {"InsufficientAccountPermissions", ERR_AUTH, "the credential lacks the right"},
+    {"AuthorizationFailure", ERR_AUTH,
+     "the account's firewall or a policy refuses this machine: let its address or network in"},
+    {"AuthorizationProtocolMismatch", ERR_AUTH,
+     "the SAS is for https only: use https in url, or a SAS with spr=https,http"},
+    {"AuthorizationSourceIPMismatch", ERR_AUTH,
+     "the SAS is for other addresses than this machine's: make one with another sip"},
+    {"AuthorizationServiceMismatch", ERR_AUTH, "the SAS is not for queues: make one with ss=q"},
+    {"AuthorizationResourceTypeMismatch", ERR_AUTH,
+     "the account SAS does not reach this: make one with srt=co"},
+    {"AccountIsDisabled", ERR_AUTH, "the storage account is disabled: see its subscription"},
+    {"ServerBusy", ERR_THROTTLED, "the service asks to slow down"},
+    {"OperationTimedOut", ERR_SERVER, "the service took too long"},
+    {"MessageTooLarge", ERR_REJECTED, "the message is longer than 64 KiB"},
+    {"RequestBodyTooLarge", ERR_REJECTED, "the message is longer than 64 KiB"},
+    {"QueueAlreadyExists", ERR_REJECTED, "the queue exists already"},
+};
+
+/* What a status alone means, the first row that fits. */
+static const struct {
+    int first, last;
+    enum err_code meaning;
+    const char *mend;
+} statuses[] = {
+    {300, 399, ERR_REJECTED, "the host answered a redirect: url does not name a Storage service"},
+    {401, 401, ERR_AUTH, "the service did not take the credential"},
+    {403, 403, ERR_AUTH, "the service did not take the credential"},
+    {404, 404, ERR_MISSING, "nothing is there: mend url"},
+    {407, 407, ERR_AUTH, "the proxy wants a password: give one in http.proxy"},
+    {408, 408, ERR_SERVER, "the service took too long"},
+    {429, 429, ERR_THROTTLED, "the service asks to slow down"},
+    {503, 503, ERR_THROTTLED, "the service is busy"},
+    {413, 413, ERR_REJECTED, "the request is too large"},
+    {400, 499, ERR_REJECTED, NULL},
+    {500, 599, ERR_SERVER, "the service failed"},
+    {0, 999, ERR_SERVER, "the answer is none that this operation has"},
+};
+
+/* The right that each operation needs: the letter of a SAS, and the smallest role that has it. */
+static const struct {
+    const char *what;
+    const char *letter;
+    const char *role;
+} rights[] = {
+    {"Get Messages", "p", "Storage Queue Data Message Processor or Storage Queue Data Contributor"},
+    {"Delete Message", "p",
+     "Storage Queue Data Message Processor or Storage Queue Data Contributor"},
+    {"Update Message", "u", "Storage Queue Data Contributor"},
+    {"Put Message", "a", "Storage Queue Data Message Sender or Storage Queue Data Contributor"},
+    {"Get Queue Metadata", "r", "Storage Queue Data Reader or Storage Queue Data Contributor"},
+    {"Create Queue", "c", "Storage Queue Data Contributor"},
+};
+
+/* What an `Error` document holds; empty where it does not. */
+struct details {
+    bool is_error; /* the root is `Error` */
+    char code[64];
+    char message[160];
+    char authentication[200];
+};
+
+/* Copies the first line of a text, bounded, without control characters. */
+static void copy_line(char *to, size_t size, const char *text)
+{
+    size_t used = 0;
+
+    for (; *text != '\0' && *text != '\n' && *text != '\r' && used + 1 < size; text++)
+        to[used++] = iscntrl((unsigned char)*text) ? ' ' : *text;
+    /* Not in the middle of a character, nor with a full stop: the sentence goes on. */
+    while (used > 0 && ((unsigned char)to[used - 1] >= 0x80 || strchr(". ", to[used - 1]) != NULL))
+        used--;
+    to[used] = '\0';
+}
+
+/* Copies a service's word for an identifier: printable, no blanks. */
+static void copy_name(char *to, size_t size, const char *text)
+{
+    size_t used = 0;
+
+    for (; text != NULL && isgraph((unsigned char)*text) && used + 1 < size; text++)
+        to[used++] = *text;
+    to[used] = '\0';
+}
+
+static bool on_open(void *arg, const char *name, unsigned depth)
+{
+    struct details *details = arg;
+
+    if (depth == 1)
+        details->is_error = str_equal(name, "Error");
+    return details->is_error;
+}
+
+static bool on_close(void *arg, const char *name, unsigned depth, const char *text, size_t len)
+{
+    struct details *details = arg;
+
+    (void)len;
+    if (depth != 2)
+        return true;
+    if (str_equal(name, "Code"))
+        copy_name(details->code, sizeof(details->code), text);
+    else if (str_equal(name, "Message"))
+        copy_line(details->message, sizeof(details->message), text);
+    else if (str_equal(name, "AuthenticationErrorDetail"))
+        copy_line(details->authentication, sizeof(details->authentication), text);
+    return true;
+}
+
+/* Whether a service's words may go into a log: such a text can quote the string to sign, or the
+ * signature itself. "Signature not valid in the specified time frame: ..." is worth its exception. */
+static bool is_safe(const char *text)
+{
+    if (strncasecmp(text, "sign", 4) == 0)
+        text += 4;
+    return strcasestr(text, "sig") == NULL;
+}
+
+/* Reads the body as far as it goes; what is not an `Error` document tells nothing. */
+static void read_details(const struct storage_answer *answer, struct details *ret_details)
+{
+    static const struct xml_visitor visitor = {.open = on_open, .close = on_close};
+    struct err ignored;
+
+    *ret_details = (struct details){.is_error = false};
+    if (answer->len > 0 && !xml_parse(answer->body, answer->len, &visitor, ret_details, &ignored) &&
+        !ret_details->is_error)
+        *ret_details = (struct details){.is_error = false};
+    if (!is_safe(ret_details->message))
+        ret_details->message[0] = '\0';
+    if (!is_safe(ret_details->authentication))
+        ret_details->authentication[0] = '\0';
+}
+
+/* Names the decision and the mend for an answer with that service code. */
+static enum err_code find_meaning(int status, const char *code, const char **ret_mend)
+{
+    for (size_t i = 0; i < array_size(meanings); i++) {
+        if (status >= 300 && str_equal(code, meanings[i].code)) {
+            *ret_mend = meanings[i].mend;
+            return meanings[i].meaning;
+        }
+    }
+    for (size_t i = 0; i < array_size(statuses); i++) {
+        if (status >= statuses[i].first && status <= statuses[i].last) {
+            *ret_mend = statuses[i].mend;
+            return statuses[i].meaning;
+        }
+    }
+    *ret_mend = "the answer is not HTTP";
+    return ERR_SERVER;
+}
+
+static void put_right(struct buf *text, const char *what)
+{
+    for (size_t i = 0; i < array_size(rights); i++) {
+        if (str_equal(rights[i].what, what))
+            buf_printf(text, ": %s needs the SAS permission %s, or the role %s", what,
+                       rights[i].letter, rights[i].role);
+    }
+}
+
+/* Says by how much the clocks differ, when that can be why. */
+static void put_skew(struct buf *text, const char *date)
+{
+    char human[UNIT_TEXT_MAX];
+    int64_t theirs_ms;
+
+    if (date == NULL || !date_parse_http(date, &theirs_ms))
+        return;
+    int64_t ahead_ms = clock_wall_ms() - theirs_ms;
+    if (llabs(ahead_ms) < SKEW_TOLD_MS)
+        return;
+    buf_printf(text, "; this machine's clock is %s %s the service's: set it right",
+               unit_duration_human(llabs(ahead_ms), human), ahead_ms > 0 ? "ahead of" : "behind");
+}
+
+static void put_refusal(struct buf *text, const struct storage_answer *answer, const char *code,
+                        const char *what, const struct details *details)
+{
+    if (str_equal(code, "AuthorizationPermissionMismatch") ||
+        str_equal(code, "InsufficientAccountPermissions"))
+        put_right(text, what);
+    if (details->authentication[0] != '\0')
+        buf_printf(text, " (%s)", details->authentication);
+    if (str_equal(code, "AuthenticationFailed") || code[0] == '\0')
+        put_skew(text, answer->date);
+}
+
+void storage_error_explain(const struct storage_answer *answer, const char *what,
+                           struct err *ret_err)
+{
+    char code[sizeof(ret_err->service_code)];
+    struct details details;
+    const char *mend;
+    autobuf text;
+
+    buf_init(&text, BUF_ANY_SIZE);
+    read_details(answer, &details);
+    copy_name(code, sizeof(code), answer->error_code != NULL ? answer->error_code : details.code);
+    enum err_code meaning = find_meaning(answer->status, code, &mend);
+    if (mend == NULL)
+        mend = details.message[0] != '\0' ? details.message : "the service refuses the request";
+    buf_printf(&text, "%s: %d%s%s: %s", what, answer->status, code[0] != '\0' ? " " : "", code,
+               mend);
+    if (meaning == ERR_AUTH)
+        put_refusal(&text, answer, code, what, &details);
+    err_set(ret_err, meaning, "%s", text.data);
+    ret_err->http_status = answer->status;
+    ret_err->retry_after_ms = answer->retry_after_ms;
+    memcpy(ret_err->service_code, code, sizeof(code));
+    copy_name(ret_err->request_id, sizeof(ret_err->request_id), answer->request_id);
+}
+
+void storage_error_read(const struct http_reply *reply, const char *what, struct err *ret_err)
+{
+    const struct storage_answer answer = {
+        .status = reply->status,
+        .retry_after_ms = reply->retry_after_ms,
+        .error_code = http_reply_header(reply, "x-ms-error-code"),
+        .request_id = http_reply_header(reply, "x-ms-request-id"),
+        .date = http_reply_header(reply, "Date"),
+        .body = reply->body,
+        .len = reply->len,
+    };
+
+    storage_error_explain(&answer, what, ret_err);
+}

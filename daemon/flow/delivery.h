@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One message in our hands, from the Get that brought it to the request that lets it go. The delivery
+ * alone renews, deletes, hides or poisons its message, one request at a time.
+ */
+#ifndef FLOW_DELIVERY_H
+#define FLOW_DELIVERY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+struct delivery;
+struct err;
+struct generation;
+struct lanes;
+struct ledger;
+struct loop;
+struct queue;
+struct queue_message;
+struct queue_plan;
+
+/* How it ended, for counting and for `--once`. */
+enum delivery_end {
+    DELIVERY_DONE,
+    DELIVERY_UNMATCHED, /* deleted, no hook wanted it */
+    DELIVERY_POISONED,
+    DELIVERY_RETRY,     /* put back, to come again after a delay */
+    DELIVERY_RELEASED,  /* put back at once: we are stopping */
+    DELIVERY_LOST,      /* no longer ours, or not to be settled; it comes again by itself */
+};
+
+const char *delivery_end_name(enum delivery_end end);
+
+/* What deliveries of one queue share. */
+struct delivery_context {
+    struct loop *loop;
+    struct ledger *ledger;
+    struct lanes *lanes;
+    struct queue *queue;
+    struct queue *poison;
+    const struct queue_plan *plan;
+    int64_t http_timeout_ms;
+    /* How long to hide a message whose poison record could not be stored; err says why. */
+    int64_t (*poison_failed)(void *arg, const struct err *err);
+    /* Its hooks have ended, it is being settled: a place is free. Fires at most once. */
+    void (*settling)(void *arg, struct delivery *delivery);
+    /* It is over; the delivery is gone when this returns. Never from inside delivery_begin. */
+    void (*ended)(void *arg, struct delivery *delivery, enum delivery_end end);
+    void *arg;
+};
+
+/* A message that a Get sent at asked_ms (monotonic) has brought. context outlives it. The delivery
+ * keeps the generation's hooks to its end. */
+struct delivery *delivery_new(const struct delivery_context *context, struct generation *generation,
+                              const struct queue_message *message, int64_t asked_ms);
+/* Sets it going, once it is in the owner's list. */
+void delivery_begin(struct delivery *delivery);
+/* Forgets it without a word to the service: the message comes again. No hook may run. */
+void delivery_free(struct delivery *delivery);
+const char *delivery_message_id(const struct delivery *delivery);
+/* The same message was delivered to us again while we have it: a fresh receipt. */
+void delivery_adopt(struct delivery *delivery, const struct queue_message *message,
+                    int64_t asked_ms);
+/* Matches a message whose hooks have not begun with another configuration's hooks. */
+void delivery_rematch(struct delivery *delivery, struct generation *generation);
+/* Gives the message back if no hook has begun; else lets its hooks end. */
+void delivery_drain(struct delivery *delivery);
+/* Stops a running hook and gives the message back. */
+void delivery_interrupt(struct delivery *delivery);
+bool delivery_is_settling(const struct delivery *delivery);
+bool delivery_is_running(const struct delivery *delivery);
+
+/* For the owner's list. */
+struct delivery_link {
+    TAILQ_ENTRY(delivery_link) entry;
+    struct delivery *delivery;
+};
+TAILQ_HEAD(delivery_list, delivery_link);
+struct delivery_link *delivery_link(struct delivery *delivery);
+
+#endif

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: MIT */
+/* All queues under the configuration in force. */
+#include "flow/flow.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <sys/queue.h>
+
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "flow/generation.h"
+#include "flow/lane.h"
+#include "flow/listener.h"
+#include "flow/settings.h"
+#include "loop/loop.h"
+
+/* A listener in use, or one that a reload has retired and that still holds messages. */
+struct station {
+    struct listener *listener;
+    bool retired;
+    TAILQ_ENTRY(station) entry;
+};
+
+TAILQ_HEAD(stations, station);
+
+struct flow {
+    struct flow_context context;
+    struct generation *generation;
+    struct lanes *lanes;
+    struct stations stations;
+    unsigned retired; /* stations */
+    struct listener_counts gone; /* of the listeners that are no more */
+};
+
+static struct generation_context generation_context(const struct flow *flow)
+{
+    return (struct generation_context){.loop = flow->context.loop,
+                                       .worker = flow->context.worker,
+                                       .children = flow->context.children};
+}
+
+static void sweep(void *arg);
+
+static void on_changed(void *arg, struct listener *listener)
+{
+    struct flow *flow = arg;
+
+    /* Not here: the listener that speaks may be the one to free. */
+    if (listener_is_idle(listener) && flow->retired > 0)
+        loop_defer(flow->context.loop, sweep, flow);
+    flow->context.changed(flow->context.arg);
+}
+
+static void add_station(struct flow *flow, const struct queue_plan *plan)
+{
+    struct station *station = xcalloc(1, sizeof(*station));
+    struct listener_context context = {.loop = flow->context.loop,
+                                       .ledger = flow->context.ledger,
+                                       .lanes = flow->lanes,
+                                       .changed = on_changed,
+                                       .arg = flow};
+
+    station->listener = listener_new(&context, flow->generation, plan);
+    TAILQ_INSERT_TAIL(&flow->stations, station, entry);
+}
+
+static void remove_station(struct flow *flow, struct station *station)
+{
+    struct listener_counts counts;
+
+    listener_count(station->listener, &counts);
+    flow->gone.received += counts.received;
+    for (unsigned end = 0; end < array_size(counts.ended); end++)
+        flow->gone.ended[end] += counts.ended[end];
+    TAILQ_REMOVE(&flow->stations, station, entry);
+    listener_free(station->listener);
+    free(station);
+}
+
+struct flow *flow_new(const struct flow_context *context, struct snapshot *snapshot)
+{
+    struct flow *flow = xcalloc(1, sizeof(*flow));
+    struct generation_context generation = {
+        .loop = context->loop, .worker = context->worker, .children = context->children};
+
+    flow->context = *context;
+    flow->lanes = lanes_new(context->loop);
+    TAILQ_INIT(&flow->stations);
+    flow->generation = generation_new(&generation, snapshot, NULL);
+    for (unsigned i = 0; i < snapshot->queue_count; i++)
+        add_station(flow, &snapshot->queues[i]);
+    return flow;
+}
+
+void flow_free(struct flow *flow)
+{
+    struct station *station;
+
+    if (flow == NULL)
+        return;
+    while ((station = TAILQ_FIRST(&flow->stations)) != NULL)
+        remove_station(flow, station);
+    generation_drop(flow->generation);
+    lanes_free(flow->lanes);
+    free(flow);
+}
+
+const struct snapshot *flow_snapshot(const struct flow *flow)
+{
+    return generation_snapshot(flow->generation);
+}
+
+/* The plan of the new configuration that says the same, NULL when it changed or is gone. */
+static bool is_kept(const struct station *station, const struct snapshot *snapshot)
+{
+    for (unsigned i = 0; i < snapshot->queue_count; i++) {
+        if (queue_plan_equal(listener_plan(station->listener), &snapshot->queues[i]))
+            return true;
+    }
+    return false;
+}
+
+static bool is_polled(const struct flow *flow, const struct queue_plan *plan)
+{
+    const struct station *station;
+
+    TAILQ_FOREACH (station, &flow->stations, entry) {
+        if (!station->retired && queue_plan_equal(listener_plan(station->listener), plan))
+            return true;
+    }
+    return false;
+}
+
+/* Frees retired listeners that hold nothing any more. */
+static void sweep(void *arg)
+{
+    struct flow *flow = arg;
+    struct station *station, *following;
+
+    for (station = TAILQ_FIRST(&flow->stations); station != NULL; station = following) {
+        following = TAILQ_NEXT(station, entry);
+        if (!station->retired || !listener_is_idle(station->listener))
+            continue;
+        flow->retired--;
+        remove_station(flow, station);
+    }
+}
+
+void flow_apply(struct flow *flow, struct snapshot *snapshot)
+{
+    struct generation_context context = generation_context(flow);
+    struct generation *previous = flow->generation;
+    struct generation *generation = generation_new(&context, snapshot, previous);
+    bool same_http = generation_http(generation) == generation_http(previous);
+    struct station *station;
+
+    flow->generation = generation;
+    lanes_mend(flow->lanes);
+    TAILQ_FOREACH (station, &flow->stations, entry) {
+        if (!station->retired && same_http && is_kept(station, snapshot)) {
+            listener_use_hooks(station->listener, generation);
+            listener_poll_now(station->listener);
+        } else if (!station->retired) {
+            station->retired = true;
+            flow->retired++;
+            listener_drain(station->listener);
+        }
+    }
+    for (unsigned i = 0; i < snapshot->queue_count; i++) {
+        if (!is_polled(flow, &snapshot->queues[i]))
+            add_station(flow, &snapshot->queues[i]);
+    }
+    generation_drop(previous);
+    sweep(flow);
+}
+
+void flow_poll_now(struct flow *flow)
+{
+    struct station *station;
+
+    TAILQ_FOREACH (station, &flow->stations, entry)
+        listener_poll_now(station->listener);
+}
+
+void flow_drain(struct flow *flow)
+{
+    struct station *station;
+
+    TAILQ_FOREACH (station, &flow->stations, entry)
+        listener_drain(station->listener);
+}
+
+void flow_interrupt(struct flow *flow)
+{
+    struct station *station;
+
+    TAILQ_FOREACH (station, &flow->stations, entry)
+        listener_interrupt(station->listener);
+}
+
+bool flow_is_idle(const struct flow *flow)
+{
+    const struct station *station;
+
+    TAILQ_FOREACH (station, &flow->stations, entry) {
+        if (!listener_is_idle(station->listener))
+            return false;
+    }
+    return true;
+}
+
+bool flow_has_answered(const struct flow *flow)
+{
+    const struct station *station;
+
+    TAILQ_FOREACH (station, &flow->stations, entry) {
+        if (!listener_has_answered(station->listener))
+            return false;
+    }
+    return true;
+}
+
+bool flow_is_empty(const struct flow *flow)
+{
+    const struct station *station;
+
+    TAILQ_FOREACH (station, &flow->stations, entry) {
+        if (!listener_is_empty(station->listener))
+            return false;
+    }
+    return true;
+}
+
+const struct err *flow_worst(const struct flow *flow, unsigned *ret_failures)
+{
+    const struct station *station;
+    const struct err *worst = NULL;
+
+    *ret_failures = 0;
+    TAILQ_FOREACH (station, &flow->stations, entry) {
+        const struct err *err;
+        unsigned failures = listener_failures(station->listener, &err);
+
+        if (failures > *ret_failures || (err != NULL && err->code == ERR_AUTH)) {
+            *ret_failures = failures;
+            worst = err;
+        }
+    }
+    return worst;
+}
+
+static void sum(const struct flow *flow, struct listener_counts *total)
+{
+    const struct station *station;
+
+    *total = flow->gone;
+    TAILQ_FOREACH (station, &flow->stations, entry) {
+        struct listener_counts counts;
+
+        listener_count(station->listener, &counts);
+        total->received += counts.received;
+        total->in_hand += counts.in_hand;
+        for (unsigned end = 0; end < array_size(counts.ended); end++)
+            total->ended[end] += counts.ended[end];
+    }
+}
+
+uint64_t flow_put_back(const struct flow *flow)
+{
+    struct listener_counts counts;
+
+    sum(flow, &counts);
+    return counts.ended[DELIVERY_RETRY];
+}
+
+bool flow_is_alive(const struct flow *flow)
+{
+    const struct station *station;
+
+    TAILQ_FOREACH (station, &flow->stations, entry) {
+        if (!listener_is_alive(station->listener))
+            return false;
+    }
+    return true;
+}
+
+char *flow_status(const struct flow *flow)
+{
+    const struct station *station;
+    struct listener_counts counts;
+    autobuf text;
+
+    sum(flow, &counts);
+    buf_init(&text, BUF_ANY_SIZE);
+    buf_printf(&text, "%" PRIu64 " received, %" PRIu64 " done, %" PRIu64 " poisoned, %u in hand",
+               counts.received, counts.ended[DELIVERY_DONE], counts.ended[DELIVERY_POISONED],
+               counts.in_hand);
+    TAILQ_FOREACH (station, &flow->stations, entry) {
+        const struct err *err;
+
+        if (listener_failures(station->listener, &err) > 0)
+            buf_printf(&text, "; %s: %s", listener_plan(station->listener)->settings->name,
+                       err->text);
+    }
+    autofree char *broken = lanes_broken(flow->lanes);
+    if (broken != NULL)
+        buf_printf(&text, "; broken hooks: %s", broken);
+    return buf_take(&text);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * All queues under the configuration in force: begins, reloads, drains, and answers how they are.
+ */
+#ifndef FLOW_FLOW_H
+#define FLOW_FLOW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct children;
+struct flow;
+struct ledger;
+struct loop;
+struct snapshot;
+struct worker;
+
+struct flow_context {
+    struct loop *loop;
+    struct worker *worker;
+    struct children *children;
+    struct ledger *ledger;
+    /* An answer came, a message was settled: look again at what you wait for. From the loop, never
+     * from inside a call. */
+    void (*changed)(void *arg);
+    void *arg;
+};
+
+/* Starts polling. Takes the snapshot. */
+struct flow *flow_new(const struct flow_context *context, struct snapshot *snapshot);
+/* Drops whatever is in hand without telling the service. No hook may run any more. */
+void flow_free(struct flow *flow);
+const struct snapshot *flow_snapshot(const struct flow *flow);
+
+/* Puts another configuration in force; takes the snapshot. Queues that did not change are left
+ * undisturbed but for their hooks; running hooks end under what they began with. Back-offs and broken
+ * hooks are forgotten. */
+void flow_apply(struct flow *flow, struct snapshot *snapshot);
+void flow_poll_now(struct flow *flow);
+/* Asks for no more messages; what has begun goes on. flow_is_idle tells when it is over. */
+void flow_drain(struct flow *flow);
+/* Stops the running hooks and gives their messages back. */
+void flow_interrupt(struct flow *flow);
+
+bool flow_is_idle(const struct flow *flow);
+/* Every queue had its first answer, good or bad. */
+bool flow_has_answered(const struct flow *flow);
+/* Every queue was found empty, or failed as flow_worst tells, and nothing runs. */
+bool flow_is_empty(const struct flow *flow);
+/* The error of the queue that failed most often in a row, NULL when none did. */
+const struct err *flow_worst(const struct flow *flow, unsigned *ret_failures);
+/* Messages that were put back for another try since the start. */
+uint64_t flow_put_back(const struct flow *flow);
+/* Every queue makes progress. */
+bool flow_is_alive(const struct flow *flow);
+/* One line on how things are, in fresh memory. */
+char *flow_status(const struct flow *flow);
+
+#endif

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/* A hook's way through. */
+#include "flow/lane.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "base/str.h"
+#include "loop/backoff.h"
+#include "loop/timer.h"
+
+#define BROKEN_FIRST_MS 1000
+#define BROKEN_CAP_MS   60000
+
+struct ticket {
+    struct lane *lane;
+    unsigned parallel;
+    char *key;
+    lane_granted_fn *granted;
+    void *arg;
+    bool has_turn;
+    TAILQ_ENTRY(ticket) entry;
+};
+
+TAILQ_HEAD(tickets, ticket);
+
+struct lane {
+    struct lanes *lanes;
+    char *hook;
+    unsigned running;
+    struct tickets turns;   /* those that run */
+    struct tickets waiting; /* in the order they came */
+    bool broken;
+    int64_t broken_until_ms;
+    struct backoff backoff;
+    SLIST_ENTRY(lane) entry;
+};
+
+struct lanes {
+    SLIST_HEAD(, lane) all;
+    struct timer timer; /* grants what became free, from the loop */
+};
+
+/* Whether another run of the same key is under way. */
+static bool key_is_taken(const struct lane *lane, const char *key)
+{
+    const struct ticket *ticket;
+
+    TAILQ_FOREACH (ticket, &lane->turns, entry) {
+        if (key != NULL && str_equal(ticket->key, key))
+            return true;
+    }
+    return false;
+}
+
+static bool may_run(const struct lane *lane, const struct ticket *ticket)
+{
+    return (ticket->parallel == 0 || lane->running < ticket->parallel) &&
+           !key_is_taken(lane, ticket->key);
+}
+
+static void give_turn(struct ticket *ticket)
+{
+    ticket->has_turn = true;
+    ticket->lane->running++;
+    TAILQ_INSERT_TAIL(&ticket->lane->turns, ticket, entry);
+}
+
+/* The first that may run now, past those whose key is taken. */
+static struct ticket *next_turn(struct lane *lane)
+{
+    struct ticket *ticket;
+
+    TAILQ_FOREACH (ticket, &lane->waiting, entry) {
+        if (may_run(lane, ticket))
+            return ticket;
+    }
+    return NULL;
+}
+
+static void on_timer(void *arg)
+{
+    struct lanes *lanes = arg;
+    struct lane *lane;
+    struct ticket *ticket;
+
+    SLIST_FOREACH (lane, &lanes->all, entry) {
+        while ((ticket = next_turn(lane)) != NULL) {
+            TAILQ_REMOVE(&lane->waiting, ticket, entry);
+            give_turn(ticket);
+            ticket->granted(ticket->arg);
+        }
+    }
+}
+
+struct lanes *lanes_new(struct loop *loop)
+{
+    struct lanes *lanes = xcalloc(1, sizeof(*lanes));
+
+    SLIST_INIT(&lanes->all);
+    timer_init(&lanes->timer, loop, on_timer, lanes);
+    return lanes;
+}
+
+void lanes_free(struct lanes *lanes)
+{
+    struct lane *lane;
+
+    if (lanes == NULL)
+        return;
+    while ((lane = SLIST_FIRST(&lanes->all)) != NULL) {
+        SLIST_REMOVE_HEAD(&lanes->all, entry);
+        free(lane->hook);
+        free(lane);
+    }
+    timer_done(&lanes->timer);
+    free(lanes);
+}
+
+struct lane *lanes_get(struct lanes *lanes, const char *hook)
+{
+    struct lane *lane;
+
+    SLIST_FOREACH (lane, &lanes->all, entry) {
+        if (strcmp(lane->hook, hook) == 0)
+            return lane;
+    }
+    lane = xcalloc(1, sizeof(*lane));
+    lane->lanes = lanes;
+    lane->hook = xstrdup(hook);
+    TAILQ_INIT(&lane->turns);
+    TAILQ_INIT(&lane->waiting);
+    backoff_init(&lane->backoff, BROKEN_FIRST_MS, BROKEN_CAP_MS);
+    SLIST_INSERT_HEAD(&lanes->all, lane, entry);
+    return lane;
+}
+
+void lanes_mend(struct lanes *lanes)
+{
+    struct lane *lane;
+
+    SLIST_FOREACH (lane, &lanes->all, entry)
+        lane_works(lane);
+}
+
+char *lanes_broken(const struct lanes *lanes)
+{
+    const struct lane *lane;
+    autobuf names;
+
+    buf_init(&names, BUF_ANY_SIZE);
+    SLIST_FOREACH (lane, &lanes->all, entry) {
+        if (lane->broken)
+            buf_printf(&names, "%s%s", names.len > 0 ? ", " : "", lane->hook);
+    }
+    return names.len > 0 ? buf_take(&names) : NULL;
+}
+
+bool lane_enter(struct lane *lane, unsigned parallel, const char *key, lane_granted_fn *granted,
+                void *arg, struct ticket **ret_ticket)
+{
+    struct ticket *ticket = xcalloc(1, sizeof(*ticket));
+
+    *ticket = (struct ticket){.lane = lane, .parallel = parallel, .granted = granted, .arg = arg};
+    ticket->key = xstrdup(key);
+    *ret_ticket = ticket;
+    /* Nobody overtakes those who wait for a free place; who waits for a key only is overtaken. */
+    if (may_run(lane, ticket) && next_turn(lane) == NULL) {
+        give_turn(ticket);
+        return true;
+    }
+    TAILQ_INSERT_TAIL(&lane->waiting, ticket, entry);
+    return false;
+}
+
+void lane_leave(struct ticket *ticket)
+{
+    if (ticket == NULL)
+        return;
+    struct lane *lane = ticket->lane;
+    if (ticket->has_turn) {
+        TAILQ_REMOVE(&lane->turns, ticket, entry);
+        lane->running--;
+    } else {
+        TAILQ_REMOVE(&lane->waiting, ticket, entry);
+    }
+    free(ticket->key);
+    free(ticket);
+    if (!TAILQ_EMPTY(&lane->waiting))
+        timer_set(&lane->lanes->timer, 0);
+}
+
+int64_t lane_broke(struct lane *lane, int64_t now_ms, bool *ret_first)
+{
+    *ret_first = !lane->broken;
+    lane->broken = true;
+    /* Several runs that fail together are one failure. */
+    if (lane->broken_until_ms <= now_ms)
+        lane->broken_until_ms = now_ms + backoff_next(&lane->backoff);
+    return lane->broken_until_ms - now_ms;
+}
+
+bool lane_works(struct lane *lane)
+{
+    bool was_broken = lane->broken;
+
+    lane->broken = false;
+    lane->broken_until_ms = 0;
+    backoff_reset(&lane->backoff);
+    return was_broken;
+}
+
+int64_t lane_broken_for(const struct lane *lane, int64_t now_ms)
+{
+    return lane->broken ? max_of(lane->broken_until_ms - now_ms, 0) : 0;
+}

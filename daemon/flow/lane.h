@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A hook's way through: how many runs at once, never two of one key when runs are serialised, and
+ * whether the hook is broken (this machine's fault) and for how long to leave it alone. Lanes are
+ * kept by hook name, so that a reload does not let a `parallel: 1` hook run twice.
+ */
+#ifndef FLOW_LANE_H
+#define FLOW_LANE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct lane;
+struct lanes;
+struct loop;
+struct ticket;
+
+struct lanes *lanes_new(struct loop *loop);
+/* Every ticket must have been handed back. */
+void lanes_free(struct lanes *lanes);
+/* The lane of a hook's name; made when it is new, kept until lanes_free. */
+struct lane *lanes_get(struct lanes *lanes, const char *hook);
+/* Forgets all faults, for a new configuration may have mended them. */
+void lanes_mend(struct lanes *lanes);
+/* The names of broken hooks, "a, b", in fresh memory; NULL when there are none. */
+char *lanes_broken(const struct lanes *lanes);
+
+typedef void lane_granted_fn(void *arg);
+
+/* Asks for a turn among `parallel` (0: no bound), and, with a key, never beside another run of that
+ * key. key is copied. *ret_ticket is set at once; true means the turn is now, false that granted will
+ * fire later, from the loop. */
+bool lane_enter(struct lane *lane, unsigned parallel, const char *key, lane_granted_fn *granted,
+                void *arg, struct ticket **ret_ticket);
+/* Hands a ticket back, whether its turn had come or not. NULL is fine. */
+void lane_leave(struct ticket *ticket);
+
+/* The hook could not run: leaves it alone for a while that grows. Returns for how long. */
+int64_t lane_broke(struct lane *lane, int64_t now_ms, bool *ret_first);
+/* It ran. True when it had been broken. */
+bool lane_works(struct lane *lane);
+/* How long the hook is still to be left alone; 0 when it may run. */
+int64_t lane_broken_for(const struct lane *lane, int64_t now_ms);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/* How long a message is ours. */
+#include "flow/lease.h"
+
+#include <stdlib.h>
+
+#include "azure/queue.h"
+#include "base/alloc.h"
+
+void lease_init(struct lease *lease, int64_t length_ms, int64_t expires_ms, const char *receipt,
+                int64_t asked_ms)
+{
+    *lease = (struct lease){.length_ms = length_ms, .expires_ms = expires_ms};
+    lease_renewed(lease, receipt, asked_ms);
+}
+
+void lease_done(struct lease *lease)
+{
+    free(take(lease->receipt));
+}
+
+void lease_renewed(struct lease *lease, const char *receipt, int64_t asked_ms)
+{
+    char *copy = xstrdup(receipt);
+
+    free(lease->receipt);
+    lease->receipt = copy;
+    lease->until_ms = asked_ms + lease->length_ms;
+}
+
+int64_t lease_renew_in(const struct lease *lease, int64_t now_ms)
+{
+    return max_of(lease->until_ms - lease->length_ms / 2 - now_ms, 0);
+}
+
+bool lease_is_over(const struct lease *lease, int64_t now_ms)
+{
+    return now_ms >= lease->until_ms;
+}
+
+int64_t lease_visibility_s(const struct lease *lease, int64_t wanted_ms, int64_t wall_ms)
+{
+    int64_t seconds = (wanted_ms + 999) / 1000;
+    /* A second less than is left, for the two clocks may differ in rounding. */
+    int64_t left = (lease->expires_ms - wall_ms) / 1000 - 1;
+
+    return max_of(min_of(min_of(seconds, left), QUEUE_MAX_VISIBILITY_S), 0);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How long a message is ours: the pop receipt that proves it and the moment until which nobody else
+ * sees it. Pure bookkeeping on clocks that are passed in; flow/delivery does the requests.
+ */
+#ifndef FLOW_LEASE_H
+#define FLOW_LEASE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct lease {
+    char *receipt;       /* the newest pop receipt */
+    int64_t length_ms;
+    int64_t until_ms;    /* monotonic; counted from before the request, so never too late */
+    int64_t expires_ms;  /* wall clock: when the service drops the message */
+};
+
+/* Taken by a Get that was sent at asked_ms (monotonic). */
+void lease_init(struct lease *lease, int64_t length_ms, int64_t expires_ms, const char *receipt,
+                int64_t asked_ms);
+void lease_done(struct lease *lease);
+/* Renewed, or taken anew: a new receipt and a new span. */
+void lease_renewed(struct lease *lease, const char *receipt, int64_t asked_ms);
+/* How long to wait before renewing: half of what the lease gives. 0 when that has passed. */
+int64_t lease_renew_in(const struct lease *lease, int64_t now_ms);
+bool lease_is_over(const struct lease *lease, int64_t now_ms);
+/* A visibility time-out in whole seconds, rounded up: never past the message's expiry (the service
+ * refuses that), never beyond seven days. */
+int64_t lease_visibility_s(const struct lease *lease, int64_t wanted_ms, int64_t wall_ms);
+
+#endif

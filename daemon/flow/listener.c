@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: MIT */
+/* One queue being polled. */
+#include "flow/listener.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "azure/queue.h"
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "base/unit.h"
+#include "flow/generation.h"
+#include "flow/settings.h"
+#include "identity/identity.h"
+#include "loop/backoff.h"
+#include "loop/timer.h"
+#include "net/retry.h"
+
+/* Messages that are being settled take no place among `parallel`, up to this many. */
+#define MAX_SETTLING 64
+/* Failures of the network and the service are no news before they last. */
+#define QUIET_FAILURES 1
+
+struct listener {
+    struct listener_context context;
+    struct generation *generation;       /* of the plan, the clients and the identities */
+    struct generation *hooks_generation; /* of the hooks for new messages */
+    const struct queue_plan *plan;
+    struct queue *queue;
+    struct queue *poison;
+    struct delivery_context delivery_context;
+
+    struct delivery_list deliveries;
+    unsigned active;   /* of them, those whose hooks have not ended */
+    unsigned in_hand;  /* all of them */
+    struct listener_counts counts;
+
+    struct timer timer;       /* the next poll */
+    struct queue_call *get;
+    int64_t get_asked_ms;
+    struct backoff idle;      /* poll_min to poll_max */
+    struct retry retry;
+    struct retry poison_retry;
+    unsigned failures;        /* in a row */
+    struct err failure;       /* the last one */
+    char complaint[sizeof(((struct err *)NULL)->text)]; /* what was said of it */
+    char poison_complaint[sizeof(((struct err *)NULL)->text)];
+    bool answered;
+    bool empty; /* the last Get found nothing */
+    bool draining;
+};
+
+static void poll_queue(struct listener *listener);
+
+static const struct log_field *fields_of(const struct listener *listener,
+                                         struct log_field fields[static 2])
+{
+    fields[0] = (struct log_field){"queue", listener->plan->settings->name};
+    fields[1] = (struct log_field){NULL, NULL};
+    return fields;
+}
+
+#define FIELDS_OF(listener) fields_of(listener, (struct log_field[2]){{0}})
+
+static void changed(struct listener *listener)
+{
+    listener->context.changed(listener->context.arg, listener);
+}
+
+/* How many more messages may be taken now. */
+static unsigned room(const struct listener *listener)
+{
+    unsigned parallel = (unsigned)listener->plan->settings->parallel;
+    unsigned settling = listener->in_hand - listener->active;
+
+    if (listener->active >= parallel || settling >= MAX_SETTLING)
+        return 0;
+    return min_of(parallel - listener->active, QUEUE_MAX_GET);
+}
+
+/* --- deliveries --- */
+
+/* A place is free: the next Get need not wait for the delete. */
+static void on_settling(void *arg, struct delivery *delivery)
+{
+    struct listener *listener = arg;
+
+    (void)delivery;
+    listener->active--;
+    if (listener->get == NULL && !timer_is_set(&listener->timer))
+        timer_set(&listener->timer, 0);
+}
+
+static void on_ended(void *arg, struct delivery *delivery, enum delivery_end end)
+{
+    struct listener *listener = arg;
+
+    if (!delivery_is_settling(delivery))
+        listener->active--;
+    TAILQ_REMOVE(&listener->deliveries, delivery_link(delivery), entry);
+    listener->in_hand--;
+    listener->counts.ended[end]++;
+    if (listener->get == NULL && !timer_is_set(&listener->timer))
+        timer_set(&listener->timer, 0);
+    changed(listener);
+}
+
+/* Says it once, and again when the reason is another. */
+static int64_t on_poison_failed(void *arg, const struct err *err)
+{
+    struct listener *listener = arg;
+    char wait[UNIT_TEXT_MAX];
+    int64_t delay_ms;
+
+    (void)retry_after(&listener->poison_retry, err, &delay_ms);
+    delay_ms = max_of(delay_ms, 1000);
+    if (!str_equal(listener->poison_complaint, err->text))
+        log_err(FIELDS_OF(listener),
+                "poison record can not be stored in %s: %s; the message is kept and tried again "
+                "in %s",
+                listener->plan->poison_url, err->text, unit_duration_human(delay_ms, wait));
+    memcpy(listener->poison_complaint, err->text, sizeof(err->text));
+    return delay_ms;
+}
+
+static struct delivery *find(const struct listener *listener, const char *message_id)
+{
+    struct delivery_link *link;
+
+    TAILQ_FOREACH (link, &listener->deliveries, entry) {
+        if (strcmp(delivery_message_id(link->delivery), message_id) == 0)
+            return link->delivery;
+    }
+    return NULL;
+}
+
+static void take_message(struct listener *listener, const struct queue_message *message)
+{
+    /* A first receipt can not be of a message that is in hand. */
+    struct delivery *delivery =
+        message->dequeue_count > 1 ? find(listener, message->id) : NULL;
+
+    listener->counts.received++;
+    if (delivery != NULL && !delivery_is_settling(delivery)) {
+        delivery_adopt(delivery, message, listener->get_asked_ms);
+        return;
+    }
+    delivery = delivery_new(&listener->delivery_context, listener->hooks_generation, message,
+                            listener->get_asked_ms);
+    TAILQ_INSERT_TAIL(&listener->deliveries, delivery_link(delivery), entry);
+    listener->in_hand++;
+    listener->active++;
+    if (listener->draining)
+        delivery_drain(delivery);
+    delivery_begin(delivery);
+}
+
+/* --- polling --- */
+
+static void get_succeeded(struct listener *listener, const struct queue_answer *answer)
+{
+    if (listener->complaint[0] != '\0')
+        log_info(FIELDS_OF(listener), "queue answers again");
+    listener->complaint[0] = '\0';
+    listener->failures = 0;
+    retry_reset(&listener->retry);
+    listener->empty = answer->count == 0;
+    for (unsigned i = 0; i < answer->count; i++)
+        take_message(listener, &answer->messages[i]);
+    if (answer->count > 0) {
+        backoff_reset(&listener->idle);
+        timer_set(&listener->timer, 0);
+    } else {
+        timer_set(&listener->timer, backoff_next(&listener->idle));
+    }
+}
+
+/* What a person must mend is said at once; what may pass by itself when it lasts. */
+static bool is_news(const struct listener *listener, const struct err *err)
+{
+    bool passing = err->code == ERR_NETWORK || err->code == ERR_SERVER ||
+                   err->code == ERR_THROTTLED;
+
+    if (passing && listener->failures <= QUIET_FAILURES)
+        return false;
+    return !str_equal(listener->complaint, err->text);
+}
+
+static void get_failed(struct listener *listener, const struct err *err)
+{
+    char wait[UNIT_TEXT_MAX];
+    int64_t delay_ms;
+
+    (void)retry_after(&listener->retry, err, &delay_ms);
+    listener->failures++;
+    listener->empty = false;
+    listener->failure = *err;
+    if (is_news(listener, err)) {
+        log_write(err->code == ERR_NETWORK || err->code == ERR_THROTTLED ? LOG_LEVEL_WARNING
+                                                                         : LOG_LEVEL_ERR,
+                  FIELDS_OF(listener), "queue can not be read: %s; retrying in %s", err->text,
+                  unit_duration_human(delay_ms, wait));
+        memcpy(listener->complaint, err->text, sizeof(err->text));
+    } else {
+        log_debug(FIELDS_OF(listener), "queue can not be read: %s; retrying in %s", err->text,
+                  unit_duration_human(delay_ms, wait));
+    }
+    timer_set(&listener->timer, delay_ms);
+}
+
+static void on_messages(void *arg, const struct queue_answer *answer, const struct err *err)
+{
+    struct listener *listener = arg;
+
+    listener->get = NULL;
+    listener->answered = true;
+    if (err == NULL)
+        get_succeeded(listener, answer);
+    else
+        get_failed(listener, err);
+    if (listener->draining)
+        timer_clear(&listener->timer);
+    changed(listener);
+}
+
+static void poll_queue(struct listener *listener)
+{
+    unsigned count = room(listener);
+
+    /* Without room, the end of a delivery sets the timer. */
+    if (listener->draining || listener->get != NULL || count == 0)
+        return;
+    listener->get_asked_ms = clock_mono_ms();
+    listener->get = queue_get(listener->queue, count,
+                              (listener->plan->settings->lease_ms + 999) / 1000, 0, on_messages,
+                              listener);
+}
+
+static void on_timer(void *arg)
+{
+    poll_queue(arg);
+}
+
+/* --- life --- */
+
+static void make_clients(struct listener *listener)
+{
+    const struct queue_plan *plan = listener->plan;
+    struct generation *generation = listener->generation;
+    struct loop *loop = listener->context.loop;
+    struct http *http = generation_http(generation);
+    const char *name = plan->settings->name;
+
+    listener->queue =
+        queue_new(loop, http, generation_identity(generation, plan->identity, name), plan->url);
+    listener->poison =
+        queue_new(loop, http, generation_identity(generation, plan->poison_identity, name),
+                  plan->poison_url);
+}
+
+struct listener *listener_new(const struct listener_context *context,
+                              struct generation *generation, const struct queue_plan *plan)
+{
+    struct listener *listener = xcalloc(1, sizeof(*listener));
+
+    listener->context = *context;
+    listener->generation = generation_keep(generation);
+    listener->hooks_generation = generation_keep(generation);
+    listener->plan = plan;
+    make_clients(listener);
+    listener->delivery_context = (struct delivery_context){
+        .loop = context->loop,
+        .ledger = context->ledger,
+        .lanes = context->lanes,
+        .queue = listener->queue,
+        .poison = listener->poison,
+        .plan = plan,
+        .http_timeout_ms = generation_snapshot(generation)->settings->http->timeout_ms,
+        .poison_failed = on_poison_failed,
+        .settling = on_settling,
+        .ended = on_ended,
+        .arg = listener,
+    };
+    TAILQ_INIT(&listener->deliveries);
+    timer_init(&listener->timer, context->loop, on_timer, listener);
+    backoff_init(&listener->idle, plan->settings->poll_min_ms, plan->settings->poll_max_ms);
+    retry_init(&listener->retry);
+    retry_init(&listener->poison_retry);
+    timer_set(&listener->timer, 0);
+    return listener;
+}
+
+void listener_free(struct listener *listener)
+{
+    struct delivery_link *link;
+
+    if (listener == NULL)
+        return;
+    while ((link = TAILQ_FIRST(&listener->deliveries)) != NULL) {
+        TAILQ_REMOVE(&listener->deliveries, link, entry);
+        delivery_free(link->delivery);
+    }
+    queue_call_cancel(listener->get);
+    queue_free(listener->queue);
+    queue_free(listener->poison);
+    timer_done(&listener->timer);
+    generation_drop(listener->hooks_generation);
+    generation_drop(listener->generation);
+    free(listener);
+}
+
+const struct queue_plan *listener_plan(const struct listener *listener)
+{
+    return listener->plan;
+}
+
+/* Calls act for each delivery; act may end any of them but those behind it in the list. */
+static void each_delivery(struct listener *listener, void (*act)(struct delivery *delivery))
+{
+    struct delivery_link *link, *following;
+
+    for (link = TAILQ_FIRST(&listener->deliveries); link != NULL; link = following) {
+        following = TAILQ_NEXT(link, entry);
+        act(link->delivery);
+    }
+}
+
+void listener_use_hooks(struct listener *listener, struct generation *generation)
+{
+    struct delivery_link *link, *following;
+
+    generation_keep(generation);
+    generation_drop(listener->hooks_generation);
+    listener->hooks_generation = generation;
+    for (link = TAILQ_FIRST(&listener->deliveries); link != NULL; link = following) {
+        following = TAILQ_NEXT(link, entry);
+        delivery_rematch(link->delivery, generation);
+    }
+}
+
+void listener_poll_now(struct listener *listener)
+{
+    retry_reset(&listener->retry);
+    retry_reset(&listener->poison_retry);
+    backoff_reset(&listener->idle);
+    timer_set(&listener->timer, 0);
+}
+
+void listener_drain(struct listener *listener)
+{
+    listener->draining = true;
+    timer_clear(&listener->timer);
+    each_delivery(listener, delivery_drain);
+}
+
+void listener_interrupt(struct listener *listener)
+{
+    listener_drain(listener);
+    each_delivery(listener, delivery_interrupt);
+}
+
+bool listener_is_idle(const struct listener *listener)
+{
+    return listener->in_hand == 0 && listener->get == NULL;
+}
+
+bool listener_has_answered(const struct listener *listener)
+{
+    return listener->answered;
+}
+
+bool listener_is_empty(const struct listener *listener)
+{
+    return listener->empty && listener_is_idle(listener);
+}
+
+unsigned listener_failures(const struct listener *listener, const struct err **ret_err)
+{
+    *ret_err = listener->failures > 0 ? &listener->failure : NULL;
+    return listener->failures;
+}
+
+bool listener_is_alive(const struct listener *listener)
+{
+    return listener->get != NULL || timer_is_set(&listener->timer) || room(listener) == 0 ||
+           listener->draining;
+}
+
+void listener_count(const struct listener *listener, struct listener_counts *ret_counts)
+{
+    *ret_counts = listener->counts;
+    ret_counts->in_hand = listener->in_hand;
+}

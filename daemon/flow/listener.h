@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One queue being polled: asks for as many messages as it has room for, at once after a hit, ever
+ * more slowly while the queue is empty, and by cause when the service refuses or is away.
+ */
+#ifndef FLOW_LISTENER_H
+#define FLOW_LISTENER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "flow/delivery.h"
+
+struct generation;
+struct lanes;
+struct ledger;
+struct listener;
+struct loop;
+struct queue_plan;
+
+struct listener_context {
+    struct loop *loop;
+    struct ledger *ledger;
+    struct lanes *lanes;
+    /* Something that the owner's questions are about has changed: an answer came, a delivery ended. */
+    void (*changed)(void *arg, struct listener *listener);
+    void *arg;
+};
+
+/* Keeps the generation. plan is of its snapshot. Starts polling. */
+struct listener *listener_new(const struct listener_context *context,
+                              struct generation *generation, const struct queue_plan *plan);
+/* Drops whatever it holds without telling the service. No hook may run. NULL is fine. */
+void listener_free(struct listener *listener);
+const struct queue_plan *listener_plan(const struct listener *listener);
+
+/* New messages get this configuration's hooks, and so do those that have not begun. */
+void listener_use_hooks(struct listener *listener, struct generation *generation);
+/* Polls now and forgets its back-offs. */
+void listener_poll_now(struct listener *listener);
+/* Asks for no more messages, gives back what has not begun. */
+void listener_drain(struct listener *listener);
+/* Stops running hooks too. */
+void listener_interrupt(struct listener *listener);
+
+/* Nothing in hand, nothing under way. */
+bool listener_is_idle(const struct listener *listener);
+/* The first answer came, good or bad. */
+bool listener_has_answered(const struct listener *listener);
+/* The last Get found nothing, and nothing is in hand. */
+bool listener_is_empty(const struct listener *listener);
+/* How many Gets in a row failed, and how the last one did (NULL: it went well). */
+unsigned listener_failures(const struct listener *listener, const struct err **ret_err);
+/* Whether it makes progress: a timer is armed, a request is under way, or its places are taken. */
+bool listener_is_alive(const struct listener *listener);
+
+struct listener_counts {
+    uint64_t received;
+    uint64_t ended[DELIVERY_LOST + 1]; /* by enum delivery_end */
+    unsigned in_hand;
+};
+void listener_count(const struct listener *listener, struct listener_counts *ret_counts);
+
+#endif

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/* The last requests on a message. */
+#include "flow/settle.h"
+
+#include <stdlib.h>
+
+#include "azure/queue.h"
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "flow/lease.h"
+#include "loop/timer.h"
+#include "net/retry.h"
+
+enum settle_state {
+    STATE_PUTTING,  /* the poison record */
+    STATE_CREATING, /* the poison queue */
+    STATE_ENDING,   /* delete or hide */
+};
+
+struct settle {
+    struct settle_spec spec;
+    enum settle_state state;
+    bool created; /* once is enough */
+    struct queue_call *call;
+    struct retry retry;
+    struct timer timer;
+    settle_done_fn *done;
+    void *arg;
+};
+
+static void settle_free(struct settle *settle)
+{
+    queue_call_cancel(settle->call);
+    timer_done(&settle->timer);
+    free(settle);
+}
+
+static void finish(struct settle *settle, enum settle_end end, const struct err *err)
+{
+    settle_done_fn *done = settle->done;
+    void *arg = settle->arg;
+
+    settle->call = NULL;
+    settle_free(settle);
+    done(arg, end, err);
+}
+
+static void send_request(struct settle *settle);
+
+/* Again after a pause, if the message is still ours then. */
+static void again(struct settle *settle, const struct err *err)
+{
+    int64_t delay_ms;
+    bool helps = retry_after(&settle->retry, err, &delay_ms);
+
+    if (!helps || lease_is_over(settle->spec.lease, clock_mono_ms() + delay_ms))
+        finish(settle, SETTLE_GIVEN_UP, err);
+    else
+        timer_set(&settle->timer, delay_ms);
+}
+
+static void ended(struct settle *settle, const struct err *err)
+{
+    if (err == NULL)
+        finish(settle, SETTLE_DONE, NULL);
+    else if (err->code == ERR_GONE)
+        finish(settle, SETTLE_LOST, err);
+    else
+        again(settle, err);
+}
+
+static void put(struct settle *settle, const struct err *err)
+{
+    if (err == NULL) {
+        settle->state = STATE_ENDING;
+        send_request(settle);
+    } else if (err->code == ERR_MISSING && !settle->created) {
+        settle->state = STATE_CREATING;
+        send_request(settle);
+    } else {
+        finish(settle, SETTLE_UNPOISONED, err);
+    }
+}
+
+static void create(struct settle *settle, const struct err *err)
+{
+    settle->created = true;
+    if (err != NULL) {
+        finish(settle, SETTLE_UNPOISONED, err);
+        return;
+    }
+    settle->state = STATE_PUTTING;
+    send_request(settle);
+}
+
+static void on_answer(void *arg, const struct queue_answer *answer, const struct err *err)
+{
+    struct settle *settle = arg;
+
+    (void)answer;
+    settle->call = NULL;
+    switch (settle->state) {
+    case STATE_PUTTING:
+        put(settle, err);
+        break;
+    case STATE_CREATING:
+        create(settle, err);
+        break;
+    case STATE_ENDING:
+        ended(settle, err);
+        break;
+    }
+}
+
+static struct queue_call *end_request(struct settle *settle)
+{
+    const struct settle_spec *spec = &settle->spec;
+
+    if (spec->what == SETTLE_HIDE)
+        return queue_update(spec->queue, spec->message_id, spec->lease->receipt,
+                            lease_visibility_s(spec->lease, spec->hide_ms, clock_wall_ms()),
+                            spec->timeout_ms, on_answer, settle);
+    return queue_delete(spec->queue, spec->message_id, spec->lease->receipt, spec->timeout_ms,
+                        on_answer, settle);
+}
+
+static void send_request(struct settle *settle)
+{
+    const struct settle_spec *spec = &settle->spec;
+
+    switch (settle->state) {
+    case STATE_PUTTING:
+        settle->call = queue_put(spec->poison, spec->record, QUEUE_TTL_NEVER, spec->timeout_ms,
+                                 on_answer, settle);
+        break;
+    case STATE_CREATING:
+        settle->call = queue_create(spec->poison, spec->timeout_ms, on_answer, settle);
+        break;
+    case STATE_ENDING:
+        settle->call = end_request(settle);
+        break;
+    }
+}
+
+static void on_timer(void *arg)
+{
+    send_request(arg);
+}
+
+struct settle *settle_start(const struct settle_spec *spec, settle_done_fn *done, void *arg)
+{
+    struct settle *settle = xcalloc(1, sizeof(*settle));
+
+    settle->spec = *spec;
+    settle->state = spec->what == SETTLE_POISON ? STATE_PUTTING : STATE_ENDING;
+    settle->done = done;
+    settle->arg = arg;
+    retry_init(&settle->retry);
+    timer_init(&settle->timer, spec->loop, on_timer, settle);
+    send_request(settle);
+    return settle;
+}
+
+void settle_cancel(struct settle *settle)
+{
+    if (settle != NULL)
+        settle_free(settle);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The last requests on a message: delete it, hide it for a while, or put its record into the poison
+ * queue and delete it then. Repeats what failed while the message is ours; after that the message
+ * comes back by itself, and nothing is lost.
+ */
+#ifndef FLOW_SETTLE_H
+#define FLOW_SETTLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct err;
+struct lease;
+struct loop;
+struct queue;
+struct settle;
+
+enum settle_what {
+    SETTLE_DELETE,
+    SETTLE_HIDE,   /* for hide_ms; 0 gives it back at once */
+    SETTLE_POISON, /* record, then delete */
+};
+
+struct settle_spec {
+    struct loop *loop;
+    struct queue *queue;
+    struct queue *poison; /* SETTLE_POISON; made when it is not there */
+    const struct lease *lease;
+    const char *message_id;
+    int64_t timeout_ms; /* of one request on the message */
+    enum settle_what what;
+    int64_t hide_ms;
+    const char *record; /* SETTLE_POISON; borrowed until done */
+};
+
+enum settle_end {
+    SETTLE_DONE,
+    SETTLE_LOST,       /* the message is no longer ours (a delete: gone, which is as good) */
+    SETTLE_UNPOISONED, /* the record could not be stored; the message is still ours */
+    SETTLE_GIVEN_UP,   /* it could not be deleted or hidden while it was ours: it will be back */
+};
+
+/* Fires exactly once, never from inside the start, unless cancelled. err is NULL for SETTLE_DONE. */
+typedef void settle_done_fn(void *arg, enum settle_end end, const struct err *err);
+
+/* spec is copied; what it points at lives until done. */
+struct settle *settle_start(const struct settle_spec *spec, settle_done_fn *done, void *arg);
+void settle_cancel(struct settle *settle);
+
+#endif

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* The hook kinds: one row each. */
+#include "hook/kinds.h"
+
+#include "hook/hook.h"
+
+const struct hook_kind *const hook_kinds[] = {
+    &hook_kind_exec,
+    &hook_kind_file,
+    &hook_kind_syslog,
+    NULL,
+};
+
+const struct config_kind hook_kind_tables[] = {
+    {"exec", &hook_kind_exec.table},
+    {"file", &hook_kind_file.table},
+    {"syslog", &hook_kind_syslog.table},
+    {NULL, NULL},
+};

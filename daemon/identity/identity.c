@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+/* Who we are to Azure: what all kinds share, above all the waiting for a credential. */
+#include "identity/identity.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "base/str.h"
+#include "loop/timer.h"
+
+struct identity_wait {
+    struct identity *identity;
+    identity_ready_fn *ready;
+    void *arg;
+    TAILQ_ENTRY(identity_wait) entry;
+};
+
+TAILQ_HEAD(waits, identity_wait);
+
+struct identity {
+    const struct identity_kind *kind;
+    void *self; /* the kind's object */
+    char *label;
+    bool acquiring;
+    struct waits open;   /* in the order they came */
+    struct waits firing; /* being told, right now, how an acquisition ended */
+    struct timer turn;   /* lets waits begin and end outside of who started them */
+};
+
+static const struct config_row rows[] = {
+    {.name = "name",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct identity_settings, name),
+     .min = 1,
+     .max = 64,
+     .help = "What queues, resources and hooks call this identity."},
+    {.name = "kind",
+     .type = CONFIG_KIND,
+     .offset = offsetof(struct identity_settings, kind),
+     .kinds = identity_kind_tables,
+     .required = true,
+     .help = "How the identity proves itself; the kind's own settings stand beside it."},
+    {.name = "allow_readable",
+     .type = CONFIG_BOOL,
+     .offset = offsetof(struct identity_settings, allow_readable),
+     .text = "false",
+     .help = "Take a secret's file even when others on this machine can read it."},
+    {0},
+};
+
+const struct config_table identity_table = {
+    .name = "identity",
+    .size = sizeof(struct identity_settings),
+    .rows = rows,
+};
+
+int identity_kind_find(const char *name)
+{
+    for (int i = 0; identity_kinds[i] != NULL; i++) {
+        if (str_equal(identity_kinds[i]->name, name))
+            return i;
+    }
+    return -1;
+}
+
+void identity_check(const struct identity_settings *settings, const char *permissions,
+                    struct mistakes *mistakes)
+{
+    if (settings->kind.kind < 0)
+        return; /* a mistake that has been named already */
+    const struct identity_kind *kind = identity_kinds[settings->kind.kind];
+    if (kind->check != NULL)
+        kind->check(settings->kind.object, settings->allow_readable, permissions, mistakes);
+}
+
+bool identity_queue_endpoint(const struct identity_settings *settings, char **ret_url,
+                             struct err *err)
+{
+    const struct identity_kind *kind = identity_kinds[settings->kind.kind];
+
+    if (kind->queue_endpoint == NULL)
+        return err_set(err, ERR_CONFIG, "an identity of the kind %s names no account: give a url",
+                       kind->name);
+    return kind->queue_endpoint(settings->kind.object, settings->allow_readable, ret_url, err);
+}
+
+bool identity_settings_equal(const struct identity_settings *a, const struct identity_settings *b)
+{
+    return config_equal(&identity_table, a, b);
+}
+
+/* Tells every wait that is open now; those that begin meanwhile get a turn of their own. */
+static void tell_waits(struct identity *identity, const struct err *err)
+{
+    struct identity_wait *wait;
+
+    TAILQ_CONCAT(&identity->firing, &identity->open, entry);
+    while ((wait = TAILQ_FIRST(&identity->firing)) != NULL) {
+        identity_ready_fn *ready = wait->ready;
+        void *arg = wait->arg;
+
+        /* One callback may make the credential stale for the next. */
+        if (err == NULL && !identity_is_ready(identity)) {
+            TAILQ_CONCAT(&identity->open, &identity->firing, entry);
+            timer_set(&identity->turn, 0);
+            return;
+        }
+        TAILQ_REMOVE(&identity->firing, wait, entry);
+        free(wait);
+        ready(arg, err);
+    }
+}
+
+static void on_turn(void *arg)
+{
+    struct identity *identity = arg;
+
+    if (TAILQ_EMPTY(&identity->open) || identity->acquiring)
+        return;
+    if (identity_is_ready(identity)) {
+        tell_waits(identity, NULL);
+        return;
+    }
+    identity->acquiring = true;
+    identity->kind->acquire(identity->self);
+}
+
+struct identity *identity_new(const struct identity_context *context,
+                              const struct identity_settings *settings, const char *label)
+{
+    struct identity *identity = xcalloc(1, sizeof(*identity));
+
+    identity->kind = identity_kinds[settings->kind.kind];
+    identity->label = xstrdup(label);
+    TAILQ_INIT(&identity->open);
+    TAILQ_INIT(&identity->firing);
+    timer_init(&identity->turn, context->loop, on_turn, identity);
+    identity->self =
+        identity->kind->create(identity, context, settings->kind.object, settings->allow_readable);
+    return identity;
+}
+
+void identity_free(struct identity *identity)
+{
+    struct identity_wait *wait;
+
+    if (identity == NULL)
+        return;
+    identity->kind->destroy(identity->self);
+    while ((wait = TAILQ_FIRST(&identity->open)) != NULL) {
+        TAILQ_REMOVE(&identity->open, wait, entry);
+        free(wait);
+    }
+    timer_done(&identity->turn);
+    free(identity->label);
+    free(identity);
+}
+
+const char *identity_label(const struct identity *identity)
+{
+    return identity->label;
+}
+
+bool identity_is_ready(struct identity *identity)
+{
+    return identity->kind->is_ready(identity->self);
+}
+
+struct identity_wait *identity_wait_start(struct identity *identity, identity_ready_fn *ready,
+                                          void *arg)
+{
+    struct identity_wait *wait = xcalloc(1, sizeof(*wait));
+
+    wait->identity = identity;
+    wait->ready = ready;
+    wait->arg = arg;
+    TAILQ_INSERT_TAIL(&identity->open, wait, entry);
+    timer_set(&identity->turn, 0);
+    return wait;
+}
+
+/* Whether the wait is among those being told; a wait does not know its list. */
+static bool is_firing(const struct identity_wait *wait)
+{
+    const struct identity_wait *other;
+
+    TAILQ_FOREACH(other, &wait->identity->firing, entry)
+    {
+        if (other == wait)
+            return true;
+    }
+    return false;
+}
+
+void identity_wait_cancel(struct identity_wait *wait)
+{
+    if (wait == NULL)
+        return;
+    struct waits *list = is_firing(wait) ? &wait->identity->firing : &wait->identity->open;
+    TAILQ_REMOVE(list, wait, entry);
+    free(wait);
+}
+
+bool identity_sign(struct identity *identity, struct http_request *request, struct err *err)
+{
+    return identity->kind->sign(identity->self, request, err);
+}
+
+void identity_refused(struct identity *identity, struct err *err)
+{
+    if (identity->kind->explain != NULL)
+        identity->kind->explain(identity->self, err);
+    identity->kind->refused(identity->self);
+}
+
+void identity_acquired(struct identity *identity, const struct err *err)
+{
+    identity->acquiring = false;
+    tell_waits(identity, err);
+}
+
+void identity_add_reason(struct err *err, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    autofree char *reason = xvasprintf(format, args);
+    va_end(args);
+    size_t used = strlen(err->text);
+    snprintf(err->text + used, sizeof(err->text) - used, "; %s", reason);
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/* A SAS in use. */
+#include "identity/sas_use.h"
+
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/unit.h"
+#include "codec/date.h"
+#include "identity/identity.h"
+#include "net/http.h"
+
+#define HOUR_MS ((int64_t)3600 * 1000)
+
+/* How long before the expiry a warning is due, first to last. */
+static const int64_t warnings_ms[] = {7 * 24 * HOUR_MS, 24 * HOUR_MS, HOUR_MS, 0};
+
+static bool read_pasted(const char *pasted, struct secret *ret_query, struct sas_token *ret_token,
+                        struct err *err)
+{
+    autobuf query;
+
+    buf_init(&query, BUF_ANY_SIZE);
+    bool good = sas_token_clean(pasted, &query, err) && sas_token_parse(query.data, ret_token, err);
+    if (good)
+        secret_set(ret_query, query.data, query.len);
+    buf_wipe(&query);
+    return good;
+}
+
+bool sas_use_adopt(struct sas_use *use, const char *pasted, struct err *err)
+{
+    autosecret query = {0};
+    struct sas_token token;
+
+    if (!read_pasted(pasted, &query, &token, err))
+        return false;
+    if (secret_equal(&query, &use->query))
+        return true;
+    secret_set(&use->query, query.bytes, query.len);
+    use->token = token;
+    use->warn_at_ms = token.has_expiry ? token.expiry_ms - warnings_ms[0] : INT64_MAX;
+    return true;
+}
+
+void sas_use_done(struct sas_use *use)
+{
+    secret_done(&use->query);
+}
+
+bool sas_use_check(const char *pasted, const char *permissions, struct err *err)
+{
+    autosecret query = {0};
+    struct sas_token token;
+
+    return read_pasted(pasted, &query, &token, err) && sas_token_suits(&token, permissions, err);
+}
+
+bool sas_use_is_stale(const struct sas_use *use, int64_t read_ms)
+{
+    return clock_wall_ms() >= use->warn_at_ms && read_ms < use->warn_at_ms;
+}
+
+/* The permissions to make the next SAS with. */
+static const char *wanted_permissions(const struct sas_token *token)
+{
+    return token->permissions[0] != '\0' ? token->permissions : "rup";
+}
+
+static void warn(const struct sas_use *use, const char *label, int64_t left_ms)
+{
+    const struct log_field fields[] = {{"identity", label}, {NULL, NULL}};
+    char date[DATE_TEXT_MAX], left[UNIT_TEXT_MAX];
+
+    date_format_iso(use->token.expiry_ms, date);
+    if (left_ms > 0)
+        log_warning(fields, "the SAS expires in %s, at %s: make a new one with permissions %s",
+                    unit_duration_human(left_ms, left), date, wanted_permissions(&use->token));
+    else
+        log_warning(fields,
+                    "the SAS expired at %s by this machine's clock: make a new one with "
+                    "permissions %s",
+                    date, wanted_permissions(&use->token));
+}
+
+/* Speaks of the expiry when it is time to, and notes when that is next. */
+static void watch_expiry(struct sas_use *use, const char *label)
+{
+    int64_t now_ms = clock_wall_ms();
+
+    if (now_ms < use->warn_at_ms)
+        return;
+    int64_t left_ms = use->token.expiry_ms - now_ms;
+    use->warn_at_ms = INT64_MAX;
+    for (unsigned i = array_size(warnings_ms); i-- > 0;) {
+        if (warnings_ms[i] < left_ms)
+            use->warn_at_ms = use->token.expiry_ms - warnings_ms[i];
+    }
+    warn(use, label, left_ms);
+}
+
+bool sas_use_sign(struct sas_use *use, struct http_request *request, const char *label,
+                  struct err *err)
+{
+    watch_expiry(use, label);
+    bool has_query = strchr(request->url.data, '?') != NULL;
+    if (!buf_putc(&request->url, has_query ? '&' : '?') ||
+        !buf_append(&request->url, secret_reveal(&use->query), use->query.len))
+        return err_set(err, ERR_AUTH, "the SAS is too long for a URL");
+    return true;
+}
+
+void sas_use_explain(const struct sas_use *use, struct err *err)
+{
+    const struct sas_token *token = &use->token;
+    int64_t now_ms = clock_wall_ms();
+    char date[DATE_TEXT_MAX];
+
+    if (token->has_expiry && now_ms >= token->expiry_ms) {
+        date_format_iso(token->expiry_ms, date);
+        identity_add_reason(err, "the SAS expired at %s, make a new one with permissions %s", date,
+                            wanted_permissions(token));
+    } else if (token->has_start && now_ms < token->start_ms) {
+        date_format_iso(token->start_ms, date);
+        identity_add_reason(err, "the SAS begins to be good at %s", date);
+    }
+}

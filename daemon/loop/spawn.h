@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Starting a program: fork, set up, exec, and the truth about what failed. Blocks until the program
+ * has begun or could not; runs on the worker thread, for loop/child alone.
+ */
+#ifndef LOOP_SPAWN_H
+#define LOOP_SPAWN_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+
+struct child_spec;
+
+struct spawned {
+    pid_t pid;     /* its session and process group too */
+    int input_fd;  /* writes to its stdin, non-blocking */
+    int output_fd; /* reads its stdout and stderr, non-blocking */
+};
+
+/* ERR_HOST with what could not be done and why; no process is left then. */
+bool spawn(const struct child_spec *spec, struct spawned *ret_spawned, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: MIT */
+/* cvnotifyd: options, build everything, run, tear down. */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "base/unit.h"
+#include "flow/flow.h"
+#include "flow/settings.h"
+#include "loop/child.h"
+#include "loop/loop.h"
+#include "loop/logsink.h"
+#include "loop/systemd.h"
+#include "loop/timer.h"
+#include "loop/worker.h"
+#include "store/ledger.h"
+
+#define DEFAULT_CONFIG  "/etc/cvnotifyd/cvnotifyd.yaml"
+#define READY_AFTER_MS  10000
+#define STATUS_EVERY_MS 2000 /* at most so often, and only when something happened */
+#define ONCE_TRIES      5
+
+struct options {
+    const char *config;
+    bool test;
+    bool once;
+    bool verbose;
+};
+
+enum phase {
+    PHASE_STARTING, /* until each queue had its first answer */
+    PHASE_RUNNING,
+    PHASE_DRAINING,     /* TERM: what has begun may end */
+    PHASE_INTERRUPTING, /* stop_timeout has passed: hooks are being ended */
+};
+
+struct daemon {
+    struct options options;
+    enum phase phase;
+    int exit_status;
+    struct loop *loop;
+    struct worker *worker;
+    struct children *children;
+    struct ledger *ledger;
+    struct flow *flow;
+    struct timer deadline; /* of the phase: for being ready, for stopping */
+    struct timer watchdog_timer;
+    struct timer status_timer;
+    struct timer once_timer;
+    struct worker_job reload_job;
+    bool reloading;
+    bool reload_again;
+    struct snapshot *fresh; /* the reload's result */
+    struct mistakes mistakes;
+};
+
+/* --- options --- */
+
+static void usage(FILE *out)
+{
+    fprintf(out,
+            "usage: cvnotifyd [-c FILE] [-t] [--once] [-v] [-V] [-h]\n"
+            "\n"
+            "Waits on Azure Storage queues for Custom Vision's events and runs hooks for them.\n"
+            "\n"
+            "  -c, --config FILE  configuration (" DEFAULT_CONFIG ")\n"
+            "  -t, --test-config  check the configuration, say what would happen, and end\n"
+            "      --once         end when the queues are empty and nothing runs\n"
+            "  -v, --verbose      log at level debug\n"
+            "  -V, --version      print the version\n"
+            "  -h, --help         print this\n"
+            "\n"
+            "Signals: HUP reload; TERM, INT finish what runs and end, a second one ends now;\n"
+            "USR1 poll now; USR2 reopen files.\n"
+            "Exit status: 0 ok; 64 usage; 70 internal error; 78 configuration. With --once also\n"
+            "69 a queue is unavailable; 75 messages were put back for a retry; 77 refused.\n");
+}
+
+/* Ends the program for -h, -V and mistakes. */
+static struct options parse_options(int argc, char **argv)
+{
+    static const struct option longs[] = {
+        {"config", required_argument, NULL, 'c'}, {"test-config", no_argument, NULL, 't'},
+        {"once", no_argument, NULL, 'o'},         {"verbose", no_argument, NULL, 'v'},
+        {"version", no_argument, NULL, 'V'},      {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    struct options options = {.config = DEFAULT_CONFIG};
+    int option;
+
+    while ((option = getopt_long(argc, argv, "c:tvVh", longs, NULL)) != -1) {
+        switch (option) {
+        case 'c':
+            options.config = optarg;
+            break;
+        case 't':
+            options.test = true;
+            break;
+        case 'o':
+            options.once = true;
+            break;
+        case 'v':
+            options.verbose = true;
+            break;
+        case 'V':
+            printf("cvnotifyd %s\n", CVNOTIFYD_VERSION);
+            exit(EX_OK);
+        case 'h':
+            usage(stdout);
+            exit(EX_OK);
+        default:
+            fprintf(stderr, "Try 'cvnotifyd --help'.\n");
+            exit(EX_USAGE);
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr, "cvnotifyd: unexpected argument '%s'\nTry 'cvnotifyd --help'.\n",
+                argv[optind]);
+        exit(EX_USAGE);
+    }
+    return options;
+}
+
+/* --- checking the configuration --- */
+
+static void print_mistakes(const struct mistakes *mistakes)
+{
+    for (unsigned i = 0; i < mistakes->count; i++)
+        fprintf(stderr, "%s\n", mistakes->lines[i]);
+}
+
+static void print_list(const char *what, const struct config_texts *list)
+{
+    for (unsigned i = 0; i < list->count; i++)
+        printf("%s%s", i == 0 ? what : ", ", list->items[i]);
+}
+
+static void print_queue(const struct queue_plan *plan)
+{
+    const struct queue_settings *queue = plan->settings;
+    char fast[UNIT_TEXT_MAX], slow[UNIT_TEXT_MAX], lease[UNIT_TEXT_MAX];
+
+    printf("queue %s: reads %s as %s, polling every %s to %s, lease %s, %lld at once, poison %s\n",
+           queue->name, plan->url,
+           plan->identity->name != NULL ? plan->identity->name
+                                        : identity_kinds[plan->identity->kind.kind]->name,
+           unit_duration_text(queue->poll_min_ms, fast),
+           unit_duration_text(queue->poll_max_ms, slow), unit_duration_text(queue->lease_ms, lease),
+           (long long)queue->parallel, plan->poison_url);
+}
+
+static void print_hook(const struct hook_settings *hook)
+{
+    printf("hook %s: %s", hook->name, hook_kinds[hook->kind.kind]->name);
+    print_list(" on ", &hook->on);
+    print_list(" from queues ", &hook->queues);
+    print_list(" for projects ", &hook->projects);
+    print_list(" for platforms ", &hook->platforms);
+    printf("\n");
+}
+
+/* -t: what would happen, on stdout. */
+static void print_plan(const struct snapshot *snapshot)
+{
+    const struct config_objects *hooks = &snapshot->settings->hooks;
+
+    for (unsigned i = 0; i < snapshot->queue_count; i++)
+        print_queue(&snapshot->queues[i]);
+    for (unsigned i = 0; i < hooks->count; i++)
+        print_hook(hooks->items[i]);
+    if (hooks->count == 0)
+        printf("no hooks: every message would be deleted as unmatched\n");
+    printf("%s: configuration is good\n", snapshot->path);
+}
+
+/* --- the log --- */
+
+static void set_up_log(const struct daemon *daemon, const struct settings *settings)
+{
+    static const enum log_level levels[] = {LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING,
+                                            LOG_LEVEL_ERR};
+
+    logsink_choose((enum logsink_format)settings->log->format);
+    log_set_level(daemon->options.verbose ? LOG_LEVEL_DEBUG : levels[settings->log->level]);
+}
+
+/* --- stopping --- */
+
+static void stop_if_idle(struct daemon *daemon)
+{
+    if (daemon->phase >= PHASE_DRAINING && flow_is_idle(daemon->flow))
+        loop_stop(daemon->loop);
+}
+
+static void interrupt(struct daemon *daemon)
+{
+    log_warning(NULL, "stop_timeout has passed; ending the hooks that still run");
+    daemon->phase = PHASE_INTERRUPTING;
+    /* From here all is bounded: a hook by its grace, a request by its time-out. */
+    flow_interrupt(daemon->flow);
+    stop_if_idle(daemon);
+}
+
+static void drain(struct daemon *daemon)
+{
+    const struct settings *settings = flow_snapshot(daemon->flow)->settings;
+
+    log_info(NULL, "stopping: what runs may end");
+    systemd_stopping();
+    daemon->phase = PHASE_DRAINING;
+    flow_drain(daemon->flow);
+    timer_set(&daemon->deadline, settings->stop_timeout_ms);
+    stop_if_idle(daemon);
+}
+
+static void on_terminate(void *arg)
+{
+    struct daemon *daemon = arg;
+
+    if (daemon->phase < PHASE_DRAINING) {
+        drain(daemon);
+        return;
+    }
+    log_warning(NULL, "told to stop twice; ending now, what runs is killed and comes again");
+    worker_free(daemon->worker);
+    children_free(daemon->children);
+    _exit(daemon->exit_status);
+}
+
+/* --- being ready --- */
+
+static void become_ready(struct daemon *daemon)
+{
+    if (daemon->phase != PHASE_STARTING)
+        return;
+    daemon->phase = PHASE_RUNNING;
+    timer_clear(&daemon->deadline);
+    log_info(NULL, "ready");
+    autofree char *status = flow_status(daemon->flow);
+    systemd_status("%s", status);
+    systemd_ready();
+}
+
+/* The one deadline of each phase. */
+static void on_deadline(void *arg)
+{
+    struct daemon *daemon = arg;
+
+    switch (daemon->phase) {
+    case PHASE_STARTING:
+        become_ready(daemon);
+        break;
+    case PHASE_DRAINING:
+        interrupt(daemon);
+        break;
+    case PHASE_RUNNING:
+    case PHASE_INTERRUPTING:
+        break;
+    }
+}
+
+/* --- `--once` --- */
+
+/* Ends the run when there is nothing more to do, or no hope of doing it. */
+static void end_once(struct daemon *daemon)
+{
+    unsigned failures;
+    const struct err *err = flow_worst(daemon->flow, &failures);
+
+    if (daemon->phase >= PHASE_DRAINING)
+        return;
+    if (err != NULL && err->code == ERR_AUTH)
+        daemon->exit_status = EX_NOPERM;
+    else if (err != NULL && failures >= ONCE_TRIES)
+        daemon->exit_status = EX_UNAVAILABLE;
+    else if (!flow_is_empty(daemon->flow))
+        return;
+    else if (flow_put_back(daemon->flow) > 0)
+        daemon->exit_status = EX_TEMPFAIL;
+    if (err != NULL)
+        log_err(NULL, "giving up: %s", err->text);
+    drain(daemon);
+}
+
+static void on_once(void *arg)
+{
+    end_once(arg);
+}
+
+/* --- status and watchdog --- */
+
+static void on_status(void *arg)
+{
+    struct daemon *daemon = arg;
+    autofree char *status = flow_status(daemon->flow);
+
+    systemd_status("%s", status);
+}
+
+static void on_watchdog(void *arg)
+{
+    struct daemon *daemon = arg;
+
+    if (flow_is_alive(daemon->flow))
+        systemd_watchdog();
+    timer_set(&daemon->watchdog_timer, systemd_watchdog_interval_ms());
+}
+
+/* Something happened in the flow: what was waited for may be there. Acts from timers of its own, for
+ * the caller stands in the middle of it. */
+static void on_changed(void *arg)
+{
+    struct daemon *daemon = arg;
+
+    if (daemon->phase == PHASE_STARTING && flow_has_answered(daemon->flow))
+        timer_set(&daemon->deadline, 0);
+    if (!timer_is_set(&daemon->status_timer))
+        timer_set(&daemon->status_timer, STATUS_EVERY_MS);
+    if (daemon->options.once)
+        timer_set(&daemon->once_timer, 0);
+    stop_if_idle(daemon);
+}
+
+/* --- reload --- */
+
+/* On the worker thread: files and users are asked for. */
+static void load_fresh(void *arg)
+{
+    struct daemon *daemon = arg;
+
+    daemon->fresh = snapshot_load(daemon->options.config, &daemon->mistakes);
+}
+
+static void warn_of_restart(const struct settings *old, const struct settings *fresh)
+{
+    bool state_dir = !str_equal(old->state_dir, fresh->state_dir);
+    bool socket = !str_equal(old->control->socket, fresh->control->socket);
+
+    if (state_dir || socket)
+        log_warning(NULL, "%s%s%s changes only at a restart; the rest is in force",
+                    state_dir ? "state_dir" : "", state_dir && socket ? " and " : "",
+                    socket ? "control.socket" : "");
+}
+
+static void refuse_fresh(struct daemon *daemon)
+{
+    for (unsigned i = 0; i < daemon->mistakes.count; i++)
+        log_err(NULL, "%s", daemon->mistakes.lines[i]);
+    log_err(NULL, "reload refused: %u mistake%s; the configuration in force stays",
+            daemon->mistakes.count, daemon->mistakes.count == 1 ? "" : "s");
+    mistakes_done(&daemon->mistakes);
+}
+
+static void start_reload(struct daemon *daemon);
+
+static void apply_fresh(void *arg)
+{
+    struct daemon *daemon = arg;
+    struct snapshot *fresh = take(daemon->fresh);
+
+    daemon->reloading = false;
+    if (fresh == NULL) {
+        refuse_fresh(daemon);
+    } else if (daemon->phase >= PHASE_DRAINING) {
+        snapshot_free(fresh);
+    } else {
+        warn_of_restart(flow_snapshot(daemon->flow)->settings, fresh->settings);
+        set_up_log(daemon, fresh->settings);
+        flow_apply(daemon->flow, fresh);
+        log_info(NULL, "reloaded: %u queues, %u hooks", fresh->queue_count,
+                 fresh->settings->hooks.count);
+    }
+    if (daemon->phase == PHASE_RUNNING)
+        systemd_ready();
+    if (daemon->reload_again)
+        start_reload(daemon);
+}
+
+static void start_reload(struct daemon *daemon)
+{
+    daemon->reload_again = daemon->reloading;
+    if (daemon->reloading || daemon->phase >= PHASE_DRAINING)
+        return;
+    daemon->reloading = true;
+    systemd_reloading();
+    daemon->reload_job =
+        (struct worker_job){.run = load_fresh, .done = apply_fresh, .arg = daemon};
+    worker_submit(daemon->worker, &daemon->reload_job);
+}
+
+static void on_hup(void *arg)
+{
+    start_reload(arg);
+}
+
+static void on_usr1(void *arg)
+{
+    struct daemon *daemon = arg;
+
+    log_info(NULL, "polling now");
+    flow_poll_now(daemon->flow);
+}
+
+static void on_usr2(void *arg)
+{
+    (void)arg;
+    /* Each batch opens its file anew: there is nothing to reopen but the next time. */
+    log_info(NULL, "files are opened anew for each write");
+}
+
+/* --- life --- */
+
+/* Standard descriptors exist, no core is dumped with secrets in it, a broken pipe is an error code. */
+static void prepare_process(void)
+{
+    const struct rlimit none = {0, 0};
+    int fd;
+
+    do {
+        fd = open("/dev/null", O_RDWR);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+    setrlimit(RLIMIT_CORE, &none);
+    prctl(PR_SET_DUMPABLE, 0);
+    signal(SIGPIPE, SIG_IGN);
+    umask(022);
+}
+
+static void build(struct daemon *daemon, struct snapshot *snapshot)
+{
+    struct flow_context context;
+
+    daemon->loop = loop_new();
+    daemon->worker = worker_new(daemon->loop);
+    daemon->children = children_new(daemon->loop, daemon->worker);
+    daemon->ledger = ledger_open(daemon->loop);
+    timer_init(&daemon->deadline, daemon->loop, on_deadline, daemon);
+    timer_init(&daemon->watchdog_timer, daemon->loop, on_watchdog, daemon);
+    timer_init(&daemon->status_timer, daemon->loop, on_status, daemon);
+    timer_init(&daemon->once_timer, daemon->loop, on_once, daemon);
+    loop_on_signal(daemon->loop, SIGHUP, on_hup, daemon);
+    loop_on_signal(daemon->loop, SIGTERM, on_terminate, daemon);
+    loop_on_signal(daemon->loop, SIGINT, on_terminate, daemon);
+    loop_on_signal(daemon->loop, SIGUSR1, on_usr1, daemon);
+    loop_on_signal(daemon->loop, SIGUSR2, on_usr2, daemon);
+    context = (struct flow_context){
+        .loop = daemon->loop,
+        .worker = daemon->worker,
+        .children = daemon->children,
+        .ledger = daemon->ledger,
+        .changed = on_changed,
+        .arg = daemon,
+    };
+    daemon->flow = flow_new(&context, snapshot);
+    timer_set(&daemon->deadline, READY_AFTER_MS);
+    if (systemd_watchdog_interval_ms() > 0)
+        timer_set(&daemon->watchdog_timer, systemd_watchdog_interval_ms());
+}
+
+/* The reverse of build. Nothing runs any more. */
+static void tear_down(struct daemon *daemon)
+{
+    worker_free(daemon->worker);
+    children_free(daemon->children);
+    flow_free(daemon->flow);
+    ledger_close(daemon->ledger);
+    timer_done(&daemon->deadline);
+    timer_done(&daemon->watchdog_timer);
+    timer_done(&daemon->status_timer);
+    timer_done(&daemon->once_timer);
+    snapshot_free(daemon->fresh);
+    mistakes_done(&daemon->mistakes);
+    loop_free(daemon->loop);
+}
+
+int main(int argc, char **argv)
+{
+    struct daemon daemon = {.options = parse_options(argc, argv)};
+
+    prepare_process();
+    struct snapshot *snapshot = snapshot_load(daemon.options.config, &daemon.mistakes);
+    if (snapshot == NULL) {
+        print_mistakes(&daemon.mistakes);
+        mistakes_done(&daemon.mistakes);
+        return EX_CONFIG;
+    }
+    if (daemon.options.test) {
+        print_plan(snapshot);
+        snapshot_free(snapshot);
+        return EX_OK;
+    }
+    set_up_log(&daemon, snapshot->settings);
+    log_info(NULL, "cvnotifyd %s, configuration %s: %u queues, %u hooks", CVNOTIFYD_VERSION,
+             snapshot->path, snapshot->queue_count, snapshot->settings->hooks.count);
+    build(&daemon, snapshot);
+    loop_run(daemon.loop);
+    tear_down(&daemon);
+    log_info(NULL, "ended");
+    return daemon.exit_status;
+}

@@ -1,0 +1,523 @@
+/* SPDX-License-Identifier: MIT */
+/* The HTTP client: libcurl's multi interface on libevent. */
+#include "net/http.h"
+
+#include <curl/curl.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "base/err.h"
+#include "base/unit.h"
+#include "loop/loop.h"
+#include "loop/timer.h"
+#include "net/url.h"
+
+#define MAX_HEADER_BYTES   (64 * 1024)
+#define DEFAULT_MAX_REPLY  (1024 * 1024)
+#define CONNECT_TIMEOUT_MS 10000L
+#define IDLE_HANDLES       64 /* kept for the next calls */
+/* What a buffer for a reply keeps between two calls. */
+#define KEEP_REPLY_BYTES ((size_t)64 * 1024)
+
+struct http_call {
+    struct http *http;
+    CURL *easy;
+    struct curl_slist *headers;
+    struct http_request request; /* owns the body while it is being sent */
+    http_done_fn *done;
+    void *arg;
+    struct buf reply;
+    size_t header_bytes;
+    bool too_big;
+    char *host; /* for sentences */
+    char error[CURL_ERROR_SIZE];
+    LIST_ENTRY(http_call) entry;
+};
+
+struct http {
+    struct loop *loop;
+    CURLM *multi;
+    CURLSH *share; /* TLS sessions, which libcurl would keep per handle */
+    struct timer timer;
+    struct http_settings settings;
+    char *no_proxy;
+    LIST_HEAD(, http_call) open;
+    LIST_HEAD(, http_call) idle;
+    unsigned idle_count;
+    uint64_t sent;
+};
+
+
+const char *http_method_name(enum http_method method)
+{
+    switch (method) {
+    case HTTP_GET:
+        return "GET";
+    case HTTP_HEAD:
+        return "HEAD";
+    case HTTP_PUT:
+        return "PUT";
+    case HTTP_POST:
+        return "POST";
+    case HTTP_DELETE:
+        return "DELETE";
+    }
+    return "?";
+}
+
+void http_request_init(struct http_request *request, enum http_method method)
+{
+    *request = (struct http_request){.method = method};
+    buf_init(&request->url, (size_t)256 * 1024);
+    buf_init(&request->body, BUF_ANY_SIZE);
+}
+
+void http_request_done(struct http_request *request)
+{
+    for (unsigned i = 0; i < request->header_count; i++) {
+        explicit_bzero(request->headers[i], strlen(request->headers[i]));
+        free(request->headers[i]);
+    }
+    request->header_count = 0;
+    buf_wipe(&request->url);
+    buf_done(&request->url);
+    buf_done(&request->body);
+}
+
+void http_request_header(struct http_request *request, const char *name, const char *value)
+{
+    if (request->header_count == HTTP_MAX_HEADERS)
+        abort(); /* ours to count */
+    request->headers[request->header_count++] = xasprintf("%s: %s", name, value);
+}
+
+const char *http_request_find_header(const struct http_request *request, const char *name)
+{
+    size_t len = strlen(name);
+
+    for (unsigned i = 0; i < request->header_count; i++) {
+        const char *header = request->headers[i];
+        if (strncasecmp(header, name, len) == 0 && header[len] == ':')
+            return header + len + 2;
+    }
+    return NULL;
+}
+
+void http_request_query(struct http_request *request, const char *name, const char *value)
+{
+    buf_putc(&request->url, strchr(request->url.data, '?') == NULL ? '?' : '&');
+    url_encode(&request->url, name);
+    buf_putc(&request->url, '=');
+    url_encode(&request->url, value);
+}
+
+const char *http_reply_header(const struct http_reply *reply, const char *name)
+{
+    struct curl_header *header;
+
+    if (curl_easy_header(reply->call->easy, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
+        return NULL;
+    return header->value;
+}
+
+uint64_t http_requests_sent(const struct http *http)
+{
+    return http->sent;
+}
+
+/* --- what libcurl calls during a transfer --- */
+
+static size_t on_body(char *data, size_t size, size_t count, void *arg)
+{
+    struct http_call *call = arg;
+
+    if (buf_append(&call->reply, data, size * count))
+        return size * count;
+    call->too_big = true;
+    return 0;
+}
+
+static size_t on_header(char *data, size_t size, size_t count, void *arg)
+{
+    struct http_call *call = arg;
+
+    (void)data;
+    call->header_bytes += size * count;
+    if (call->header_bytes <= MAX_HEADER_BYTES)
+        return size * count;
+    call->too_big = true;
+    return 0;
+}
+
+/* No socket of ours may leak into a hook. */
+static int on_socket_made(void *arg, curl_socket_t fd, curlsocktype purpose)
+{
+    (void)arg;
+    (void)purpose;
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    return CURL_SOCKOPT_OK;
+}
+
+/* --- the end of a call --- */
+
+static bool is_tls_failure(CURLcode code)
+{
+    return code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CONNECT_ERROR ||
+           code == CURLE_SSL_CACERT_BADFILE || code == CURLE_SSL_ISSUER_ERROR;
+}
+
+static void explain(const struct http_call *call, CURLcode code, struct err *err)
+{
+    const char *reason = call->error[0] != '\0' ? call->error : curl_easy_strerror(code);
+    char limit[UNIT_TEXT_MAX];
+
+    if (call->too_big)
+        err_set(err, ERR_SERVER, "%s sent a larger answer than the %zu bytes that are allowed",
+                call->host, call->reply.max);
+    else if (code == CURLE_OPERATION_TIMEDOUT)
+        err_set(err, ERR_NETWORK, "no answer from %s within %s", call->host,
+                unit_duration_human(call->request.timeout_ms, limit));
+    else if (code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL)
+        err_set(err, ERR_CONFIG, "not a URL that can be asked: %s", reason);
+    else if (is_tls_failure(code))
+        err_set(err, ERR_NETWORK,
+                "no safe connection to %s: %s (see http.ca_file and the host's certificate)",
+                call->host, reason);
+    else
+        err_set(err, ERR_NETWORK, "no answer from %s: %s", call->host, reason);
+}
+
+/* Puts a call's handle aside for the next one. */
+static void recycle(struct http_call *call)
+{
+    struct http *http = call->http;
+
+    curl_slist_free_all(call->headers);
+    call->headers = NULL;
+    http_request_done(&call->request);
+    free(take(call->host));
+    if (call->reply.cap > KEEP_REPLY_BYTES)
+        buf_done(&call->reply);
+    if (http->idle_count < IDLE_HANDLES) {
+        LIST_INSERT_HEAD(&http->idle, call, entry);
+        http->idle_count++;
+        return;
+    }
+    curl_easy_cleanup(call->easy);
+    buf_done(&call->reply);
+    free(call);
+}
+
+static uint32_t retry_after_of(CURL *easy)
+{
+    curl_off_t seconds = 0;
+
+    curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &seconds);
+    return (uint32_t)min_of(max_of(seconds, 0), 24 * 3600) * 1000;
+}
+
+static void finish(struct http_call *call, CURLcode code)
+{
+    long status = 0;
+    struct err err;
+
+    curl_multi_remove_handle(call->http->multi, call->easy);
+    LIST_REMOVE(call, entry);
+    curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (code != CURLE_OK) {
+        explain(call, code, &err);
+        call->done(call->arg, NULL, &err);
+    } else {
+        struct http_reply reply = {
+            .status = (int)status,
+            .body = call->reply.data,
+            .len = call->reply.len,
+            .retry_after_ms = status >= 300 ? retry_after_of(call->easy) : 0,
+            .call = call,
+        };
+        call->done(call->arg, &reply, NULL);
+    }
+    recycle(call);
+}
+
+/* Finishes what has ended. A callback may start and cancel calls, so each turn asks anew. */
+static void finish_ended(struct http *http)
+{
+    CURLMsg *message;
+    int left;
+
+    while ((message = curl_multi_info_read(http->multi, &left)) != NULL) {
+        struct http_call *call;
+        CURLcode code = message->data.result;
+
+        if (message->msg != CURLMSG_DONE)
+            continue;
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&call);
+        finish(call, code);
+    }
+}
+
+/* --- libcurl's sockets and timer on the loop --- */
+
+static void on_ready(evutil_socket_t fd, short what, void *arg)
+{
+    struct http *http = arg;
+    int running;
+
+    curl_multi_socket_action(http->multi, fd,
+                             (what & EV_READ ? CURL_CSELECT_IN : 0) |
+                                 (what & EV_WRITE ? CURL_CSELECT_OUT : 0),
+                             &running);
+    finish_ended(http);
+}
+
+static void on_timer(void *arg)
+{
+    struct http *http = arg;
+    int running;
+
+    curl_multi_socket_action(http->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    finish_ended(http);
+}
+
+static int on_timer_wanted(CURLM *multi, long delay_ms, void *arg)
+{
+    struct http *http = arg;
+
+    (void)multi;
+    if (delay_ms < 0)
+        timer_clear(&http->timer);
+    else
+        timer_set(&http->timer, delay_ms);
+    return 0;
+}
+
+static int on_socket_wanted(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
+{
+    struct http *http = arg;
+    struct event *event = socket_arg;
+    short wanted = EV_PERSIST;
+
+    (void)easy;
+    if (event != NULL)
+        event_free(event);
+    if (what == CURL_POLL_REMOVE) {
+        curl_multi_assign(http->multi, fd, NULL);
+        return 0;
+    }
+    if (what & CURL_POLL_IN)
+        wanted |= EV_READ;
+    if (what & CURL_POLL_OUT)
+        wanted |= EV_WRITE;
+    event = event_new(loop_base(http->loop), fd, wanted, on_ready, http);
+    if (event == NULL || event_add(event, NULL) < 0)
+        abort();
+    curl_multi_assign(http->multi, fd, event);
+    return 0;
+}
+
+/* --- the client --- */
+
+/* This machine and its link are never asked for through a proxy, whatever the environment says. */
+static char *no_proxy_list(void)
+{
+    static const char local[] = "localhost,127.0.0.0/8,::1,169.254.0.0/16,fe80::/10";
+    const char *own = getenv("no_proxy");
+
+    if (own == NULL)
+        own = getenv("NO_PROXY");
+    if (own != NULL && strcmp(own, "*") == 0)
+        return xstrdup("*");
+    return own == NULL || *own == '\0' ? xstrdup(local) : xasprintf("%s,%s", own, local);
+}
+
+struct http *http_new(struct loop *loop, const struct http_settings *settings)
+{
+    struct http *http = xcalloc(1, sizeof(*http));
+
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        abort();
+    http->loop = loop;
+    http->settings = *settings;
+    http->settings.ca_file = xstrdup(settings->ca_file);
+    http->settings.proxy = xstrdup(settings->proxy);
+    http->settings.user_agent = xstrdup(settings->user_agent);
+    http->no_proxy = no_proxy_list();
+    LIST_INIT(&http->open);
+    LIST_INIT(&http->idle);
+    timer_init(&http->timer, loop, on_timer, http);
+    http->share = curl_share_init();
+    curl_share_setopt(http->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
+    http->multi = curl_multi_init();
+    curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, on_socket_wanted);
+    curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http);
+    curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, on_timer_wanted);
+    curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http);
+    curl_multi_setopt(http->multi, CURLMOPT_MAX_HOST_CONNECTIONS, settings->max_connections);
+    curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, settings->max_connections * 4);
+    curl_multi_setopt(http->multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
+    return http;
+}
+
+static void free_idle(struct http *http)
+{
+    struct http_call *call;
+
+    while ((call = LIST_FIRST(&http->idle)) != NULL) {
+        LIST_REMOVE(call, entry);
+        curl_easy_cleanup(call->easy);
+        buf_done(&call->reply);
+        free(call);
+    }
+    http->idle_count = 0;
+}
+
+void http_free(struct http *http)
+{
+    struct http_call *call;
+
+    if (http == NULL)
+        return;
+    while ((call = LIST_FIRST(&http->open)) != NULL)
+        http_call_cancel(call);
+    free_idle(http);
+    curl_multi_cleanup(http->multi);
+    curl_share_cleanup(http->share);
+    timer_done(&http->timer);
+    free((char *)(uintptr_t)http->settings.ca_file);
+    free((char *)(uintptr_t)http->settings.proxy);
+    free((char *)(uintptr_t)http->settings.user_agent);
+    free(http->no_proxy);
+    free(http);
+}
+
+/* --- starting a call --- */
+
+/* What is the same for every call of this client; set once a handle. */
+static void set_up_handle(struct http_call *call)
+{
+    struct http *http = call->http;
+    CURL *easy = call->easy;
+
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
+    curl_easy_setopt(easy, CURLOPT_SHARE, http->share);
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->error);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
+    curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_socket_made);
+    curl_easy_setopt(easy, CURLOPT_USERAGENT, http->settings.user_agent);
+    curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(easy, CURLOPT_NOPROXY, http->no_proxy);
+    if (http->settings.proxy != NULL)
+        curl_easy_setopt(easy, CURLOPT_PROXY, http->settings.proxy);
+    if (http->settings.ca_file != NULL)
+        curl_easy_setopt(easy, CURLOPT_CAINFO, http->settings.ca_file);
+}
+
+static struct http_call *call_new(struct http *http)
+{
+    struct http_call *call = LIST_FIRST(&http->idle);
+
+    if (call != NULL) {
+        LIST_REMOVE(call, entry);
+        http->idle_count--;
+        return call;
+    }
+    call = xcalloc(1, sizeof(*call));
+    call->http = http;
+    call->easy = curl_easy_init();
+    if (call->easy == NULL)
+        abort();
+    buf_init(&call->reply, DEFAULT_MAX_REPLY);
+    set_up_handle(call);
+    return call;
+}
+
+static void set_method(struct http_call *call)
+{
+    const struct http_request *request = &call->request;
+    bool has_body = request->method == HTTP_PUT || request->method == HTTP_POST;
+
+    curl_easy_setopt(call->easy, CURLOPT_CUSTOMREQUEST, NULL);
+    if (has_body) {
+        curl_easy_setopt(call->easy, CURLOPT_POST, 1L);
+        curl_easy_setopt(call->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len);
+        curl_easy_setopt(call->easy, CURLOPT_POSTFIELDS, request->body.data);
+    } else if (request->method == HTTP_HEAD) {
+        curl_easy_setopt(call->easy, CURLOPT_NOBODY, 1L);
+    } else {
+        curl_easy_setopt(call->easy, CURLOPT_HTTPGET, 1L);
+    }
+    if (request->method == HTTP_PUT || request->method == HTTP_DELETE)
+        curl_easy_setopt(call->easy, CURLOPT_CUSTOMREQUEST, http_method_name(request->method));
+}
+
+static void set_headers(struct http_call *call)
+{
+    const struct http_request *request = &call->request;
+
+    for (unsigned i = 0; i < request->header_count; i++)
+        call->headers = curl_slist_append(call->headers, request->headers[i]);
+    if (http_request_find_header(request, "Content-Type") == NULL)
+        call->headers = curl_slist_append(call->headers, "Content-Type:");
+    call->headers = curl_slist_append(call->headers, "Expect:");
+    curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->headers);
+}
+
+/* "host:port" of a URL, which is all of it that may be shown. */
+static char *host_of(const char *url)
+{
+    const char *start = strstr(url, "://");
+
+    start = start == NULL ? url : start + 3;
+    return xstrndup(start, strcspn(start, "/?#"));
+}
+
+struct http_call *http_call_start(struct http *http, struct http_request *request,
+                                  http_done_fn *done, void *arg)
+{
+    struct http_call *call = call_new(http);
+
+    call->request = *request;
+    http_request_init(request, request->method);
+    call->done = done;
+    call->arg = arg;
+    call->header_bytes = 0;
+    call->too_big = false;
+    call->error[0] = '\0';
+    call->host = host_of(call->request.url.data);
+    buf_reset(&call->reply);
+    call->reply.max =
+        call->request.max_reply_bytes != 0 ? call->request.max_reply_bytes : DEFAULT_MAX_REPLY;
+    if (call->request.timeout_ms <= 0)
+        call->request.timeout_ms = http->settings.timeout_ms;
+    long timeout_ms = (long)max_of(call->request.timeout_ms, 1);
+    curl_easy_setopt(call->easy, CURLOPT_URL, call->request.url.data);
+    curl_easy_setopt(call->easy, CURLOPT_TIMEOUT_MS, timeout_ms);
+    curl_easy_setopt(call->easy, CURLOPT_CONNECTTIMEOUT_MS, min_of(timeout_ms, CONNECT_TIMEOUT_MS));
+    set_method(call);
+    set_headers(call);
+    LIST_INSERT_HEAD(&http->open, call, entry);
+    http->sent++;
+    /* Can only fail for a handle that is in use already. */
+    if (curl_multi_add_handle(http->multi, call->easy) != CURLM_OK)
+        abort();
+    return call;
+}
+
+void http_call_cancel(struct http_call *call)
+{
+    if (call == NULL)
+        return;
+    curl_multi_remove_handle(call->http->multi, call->easy);
+    LIST_REMOVE(call, entry);
+    recycle(call);
+}

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+"""Fixtures: a place, a storage service, queues, scripts, and daemons that must end well."""
+import itertools
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
+
+from support.azurite import Azurite  # noqa: E402
+from support.daemon import Daemon  # noqa: E402
+from support.queues import Queue  # noqa: E402
+from support.scripts import Scripts  # noqa: E402
+from support.syslog import Rsyslog  # noqa: E402
+
+_numbers = itertools.count(1)
+
+
+@pytest.hookimpl(tryfirst=True, hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    setattr(item, "report_" + report.when, report)
+
+
+@pytest.fixture
+def place(request):
+    """A folder of the test's own, with a path short enough for sockets and open to other users."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="cvn-", dir="/tmp"))
+    os.chmod(folder, 0o755)
+    yield folder
+    failed = any(getattr(getattr(request.node, "report_" + when, None), "failed", False) for when in ("setup", "call"))
+    if failed and os.environ.get("CVN_KEEP"):
+        print(f"kept for a look: {folder}")
+    else:
+        if failed and (folder / "daemon.log").exists():
+            print("the end of the daemon's log:\n" + (folder / "daemon.log").read_text(errors="replace")[-6000:])
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def azurite():
+    """One storage service for the session, its data in memory."""
+    service = Azurite().start()
+    yield service
+    service.stop()
+
+
+@pytest.fixture
+def new_queue(azurite):
+    """Makes queues that no other test knows."""
+    return lambda: Queue(azurite, f"q{os.getpid()}-{next(_numbers)}")
+
+
+@pytest.fixture
+def queue(new_queue):
+    return new_queue()
+
+
+@pytest.fixture
+def scripts(place):
+    return Scripts(place)
+
+
+@pytest.fixture
+def daemon(place):
+    """Starts daemons. At the test's end each gets TERM and must end with status 0, no sanitizer's
+    report, no zombie."""
+    daemons = []
+
+    def start(config, wait=True, **how):
+        folder = place if not daemons else place / f"d{len(daemons)}"
+        folder.mkdir(exist_ok=True)
+        daemons.append(Daemon(folder, config, **how).start())
+        return daemons[-1].wait_ready() if wait else daemons[-1]
+
+    yield start
+    for each in daemons:
+        each.finish()
+
+
+@pytest.fixture
+def rsyslog(place):
+    server = Rsyslog(place).start()
+    yield server
+    server.stop()

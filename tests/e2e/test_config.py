@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: MIT
+"""The command line, and a configuration's mistakes as its writer sees them."""
+import os
+import re
+import textwrap
+
+import pytest
+
+from support.daemon import run
+
+URL = "http://127.0.0.1:10001/devstoreaccount1/events"
+
+
+def check(place, text, mode=0o600, name="cvnotifyd.yaml", **env):
+    """-t on a configuration of this text."""
+    path = place / name
+    path.touch()
+    path.write_text(textwrap.dedent(text).lstrip("\n"))
+    os.chmod(path, mode)
+    return run("-t", "-c", path, **env)
+
+
+def mistakes(result):
+    """{line: what is said about it}"""
+    found = {}
+    for match in re.finditer(r"^\S*?\.yaml:(\d+):(\d+): (.+)$", result.stdout + result.stderr, re.M):
+        found.setdefault(int(match[1]), []).append(match[3])
+    return {line: " ".join(said) for line, said in found.items()}
+
+
+GOOD = f"""
+    state_dir: /tmp
+    stop_timeout: 30s
+    queues:
+      - name: events
+        url: {URL}
+        sas: "sv=2021-02-12&se=2999-01-01T00%3A00%3A00Z&sp=raup&sig=AAAA"
+    hooks:
+      - name: deploy
+        on: [export.completed]
+        exec: {{command: [/bin/true, "{{iteration_id}}"], timeout: 10m}}
+"""
+
+
+def test_a_good_file_is_good(place):
+    result = check(place, GOOD)
+    assert result.returncode == 0, result.stdout + result.stderr
+    # it prints what would happen, and no secret
+    assert "deploy" in result.stdout and "events" in result.stdout
+    assert "AAAA" not in result.stdout + result.stderr
+
+
+def test_all_mistakes_are_told_in_one_pass_with_their_places(place):
+    result = check(place, f"""
+        stop_timeout: soon
+        queues:
+          - name: events
+            url: {URL}
+            pol_min: 250ms
+            lease: 8d
+            sas: "sv=2021-02-12&sp=raup&sig=AAAA"
+          - name: two
+            identity: nobody-knows
+        hooks:
+          - name: deploy
+            on: [export.complete]
+            exec: {{command: [/bin/true]}}
+            file: {{path: /tmp/x}}
+          - name: deploy
+            on: ["*"]
+            exec: {{command: [/bin/true], parallel: 0}}
+          - name: "no such name!"
+            exec: {{command: [/bin/true]}}
+        """)
+    assert result.returncode == 78
+    said = mistakes(result)
+    assert "stop_timeout" in said[1] or "soon" in said[1]
+    assert "pol_min" in said[5] and "poll_min" in said[5]
+    assert "7d" in said[6]
+    assert "url" in said.get(8, "") + said.get(9, "")
+    assert "nobody-knows" in said[9]
+    assert "export.complete" in said[12]
+    assert set(said) & {11, 13, 14}, "two kinds in one hook"
+    assert 15 in said, "a name used twice"
+    assert 17 in said, "parallel out of its range"
+    assert 18 in said, "a name that is none"
+
+
+def test_a_mistake_has_its_column(place):
+    result = check(place, GOOD + "    log: {level: loud}\n")
+    assert result.returncode == 78
+    assert re.search(r"\.yaml:11:(7|14): ", result.stdout + result.stderr), result.stderr
+
+
+@pytest.mark.parametrize("text, line, words", [
+    ("stop_timeout: 30s\nstop_timeout: 40s\n", 2, "stop_timeout"),
+    ("queues: []\nhooks: [\n", None, ""),
+    ("stop_timeout: ${NOT_SET_ANYWHERE}\n", 1, "NOT_SET_ANYWHERE"),
+    ("history_days: many\n", 1, ""),
+    ("stop_timeout: [30s]\n", 1, ""),
+    ("hooks:\n  - name: a\n    on: ['*']\n    exec: {command: [/bin/true, {iteration_id}]}\n", 4, "quot"),
+    ("queues:\n  - name: a\n    url: http://contoso.example/q\n    sas: sig=AAAA\n", 3, "allow_insecure"),
+    (f"queues:\n  - name: a\n    url: '{URL}?sv=1&sig=AAAA'\n    sas: sig=AAAA\n", 3, "sas"),
+    (f"queues:\n  - name: a\n    url: {URL}\n    sas: sig=AAAA\n    poison: {'x' * 64}\n", 5, "63"),
+    (f"queues:\n  - name: a\n    url: {URL}\n    sas: sig=AAAA\n    sas_file: /tmp/x\n", None, "sas"),
+    (f"queues:\n  - name: a\n    url: {URL}\n    sas_file: /nowhere/at/all\n", 4, "/nowhere/at/all"),
+    ("hooks:\n  - name: a\n    on: ['*']\n    exec: {command: [/bin/true], user: no-such-user}\n", 4, "no-such-user"),
+    ("hooks:\n  - name: a\n    on: ['*']\n    exec: {command: []}\n", 4, ""),
+    ("hooks:\n  - name: a\n    on: ['*']\n    exec: {command: [/bin/echo, '{no_such_name}']}\n", 4, "no_such_name"),
+], ids=lambda v: v.splitlines()[-1].strip()[:40].replace("/", "_") if isinstance(v, str) and "\n" in v else "")
+def test_a_mistake_is_told_with_its_line(place, text, line, words):
+    result = check(place, text)
+    assert result.returncode == 78
+    said = mistakes(result)
+    assert said, result.stderr
+    assert line is None or line in said, said
+    assert words in (said[line] if line else " ".join(said.values()))
+    assert "AAAA" not in result.stdout + result.stderr
+
+
+def test_variables_expand_inside_values_and_never_as_structure(place):
+    text = GOOD.replace("30s", "${STOP:-20s}").replace("name: events", 'name: "${QUEUE}"')
+    assert check(place, text, QUEUE="events").returncode == 0
+    assert check(place, text, QUEUE="events", STOP="1m").returncode == 0
+    assert 2 in mistakes(check(place, text, QUEUE="events", STOP="a while"))
+    result = check(place, text, QUEUE="x, y: z\n  - name: w")
+    assert result.returncode == 78 and 4 in mistakes(result)
+
+
+def test_parts_are_included_in_their_order(place):
+    (place / "conf.d").mkdir()
+    part = place / "conf.d/10-audit.yaml"
+    part.write_text("hooks:\n  - name: audit\n    on: ['*']\n    file: {path: /tmp/events.jsonl}\n")
+    text = GOOD + "    include: conf.d/*.yaml\n"
+    result = check(place, text)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert 0 < result.stdout.index("deploy") < result.stdout.index("audit")
+    # a mistake in a part names the part
+    part.write_text("hooks:\n  - name: audit\n    on: ['*']\n    file: {pth: /tmp/events.jsonl}\n")
+    result = check(place, text)
+    assert result.returncode == 78
+    assert "10-audit.yaml:4:" in result.stdout + result.stderr
+    # no part is fine
+    part.unlink()
+    assert check(place, text).returncode == 0
+
+
+def on_tmpfs(path):
+    best = ("", "")
+    for line in open("/proc/mounts"):
+        _, point, kind, *_ = line.split()
+        if str(path).startswith(point) and len(point) >= len(best[0]):
+            best = (point, kind)
+    return best[1] in ("tmpfs", "ramfs")
+
+
+def test_secrets_that_others_can_read_are_refused(place):
+    if on_tmpfs(place):
+        pytest.skip("files on tmpfs may be readable")
+    # a configuration with a secret in it
+    assert check(place, GOOD, mode=0o600).returncode == 0
+    assert check(place, GOOD, mode=0o644).returncode == 78
+    # one that only names a file may be read by all, but the file may not
+    secret = place / "sas"
+    secret.write_text("sv=2021-02-12&se=2999-01-01T00%3A00%3A00Z&sp=raup&sig=AAAA\n")
+    secret.chmod(0o600)
+    text = re.sub(r"sas: .*", f"sas_file: {secret}", GOOD)
+    assert check(place, text, mode=0o644).returncode == 0
+    secret.chmod(0o644)
+    result = check(place, text, mode=0o644)
+    assert result.returncode == 78 and str(secret) in result.stdout + result.stderr
+    (place / "link").symlink_to(secret)
+    assert check(place, text.replace(str(secret), f"{place}/link")).returncode == 78
+
+
+def test_a_credential_is_checked_where_there_are_credentials(place):
+    text = re.sub(r"sas: .*", "sas_credential: queue-sas", GOOD)
+    # without the folder it can not be checked, which is no mistake
+    result = check(place, text)
+    assert result.returncode == 0
+    assert "not checked" in result.stdout + result.stderr
+    # with it, it must be there
+    folder = place / "credentials"
+    folder.mkdir()
+    assert check(place, text, CREDENTIALS_DIRECTORY=str(folder)).returncode == 78
+    (folder / "queue-sas").write_text("sv=2021-02-12&sp=raup&sig=AAAA")
+    assert check(place, text, CREDENTIALS_DIRECTORY=str(folder)).returncode == 0
+
+
+def test_json_is_yaml(place):
+    assert check(place, """
+        {"queues": [{"name": "events", "url": "%s", "sas": "sv=2021-02-12&sp=raup&sig=AAAA"}],
+         "hooks": [{"name": "a", "on": ["*"], "exec": {"command": ["/bin/true"]}}]}
+        """ % URL).returncode == 0
+
+
+def test_a_file_that_is_not_there(place):
+    result = run("-t", "-c", place / "absent.yaml")
+    assert result.returncode == 78
+    assert "absent.yaml" in result.stdout + result.stderr
+
+
+def test_a_broken_file_keeps_the_daemon_from_starting(place):
+    path = place / "cvnotifyd.yaml"
+    path.write_text("stop_timeout: soon\n")
+    result = run("-c", path)
+    assert result.returncode == 78
+    assert f"{path}:1:" in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--no-such-option"], ["-c"], ["a-word-too-many"], ["-x"]], ids=" ".join)
+def test_usage_errors_are_64(arguments):
+    result = run(*arguments)
+    assert result.returncode == 64
+    assert result.stderr and not result.stdout
+
+
+def test_help_and_version():
+    for option in ("-h", "--help"):
+        result = run(option)
+        assert result.returncode == 0 and not result.stderr
+        assert all(word in result.stdout for word in ("-c", "-t", "--once", "-V"))
+    for option in ("-V", "--version"):
+        result = run(option)
+        assert result.returncode == 0 and re.search(r"cvnotifyd \d+\.\d+", result.stdout)

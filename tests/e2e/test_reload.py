@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: MIT
+"""HUP: a good configuration is taken over at once, a bad one changes nothing, and no run is harmed."""
+import json
+import signal
+
+from support import messages
+from support.daemon import exec_hook
+from support.wait import stays_true, wait_until
+
+
+def held(scripts, name):
+    """A recording script that runs until its hold is lifted, and the hold."""
+    hold = scripts.place / f"hold-{name}"
+    hold.touch()
+    return scripts.recording(name, f"while [ -e {hold} ]; do sleep 0.1; done"), hold
+
+
+def test_a_broken_file_changes_nothing_and_says_where(queue, scripts, daemon):
+    # given a daemon with a hook that is running
+    command, hold = held(scripts, "slow")
+    config = {"queues": [queue.config()], "hooks": [exec_hook("slow", "training.*", command),
+                                                    exec_hook("quick", "export.*", scripts.recording("quick"))]}
+    running = daemon(config)
+    queue.post(messages.training())
+    wait_until(lambda: scripts.runs("slow"), 10, "the hook to run")
+    # when its file becomes a wrong one and it is told to reload
+    running.write("queues:\n  - name: events\n    pol_min: 1s\nhooks: [\n")
+    running.signal(signal.SIGHUP)
+    # then the log names file and line
+    running.wait_logged(f"{running.config_path}:")
+    # and everything goes on as before, the running hook undisturbed
+    other = queue.post(messages.export(), encoding="base64")
+    wait_until(lambda: scripts.runs("quick", other), 10, "the other hook to run")
+    assert not scripts.runs("slow", mark="end")
+    hold.unlink()
+    wait_until(queue.is_empty, 15, "the queue to be empty")
+    assert len(scripts.runs("slow")) == len(scripts.runs("slow", mark="end")) == 1
+
+
+def test_every_mistake_of_a_broken_file_is_logged_with_its_line(queue, daemon):
+    # given a daemon
+    running = daemon({"queues": [queue.config()], "hooks": [exec_hook("report", "*", "/bin/true")]})
+    # when its file gets two mistakes
+    running.write("stop_timeout: soon\nqueues:\n  - name: events\n    url: http://127.0.0.1:1/devstoreaccount1/q\n"
+                  "    pol_min: 1s\nhooks: []\n")
+    running.signal(signal.SIGHUP)
+    # then both are named with their lines
+    running.wait_logged(f"{running.config_path}:1:")
+    running.wait_logged(f"{running.config_path}:5:", "poll_min")
+
+
+def test_new_hooks_work_at_once_and_a_running_one_ends_undisturbed(queue, scripts, daemon):
+    # given a hook that is running
+    command, hold = held(scripts, "slow")
+    config = {"queues": [queue.config(lease="2s")], "hooks": [exec_hook("slow", "training.*", command)]}
+    running = daemon(config)
+    message = queue.post(messages.training())
+    wait_until(lambda: scripts.runs("slow"), 10, "the hook to run")
+    # when a configuration comes without that hook and with a new one
+    running.reload({**config, "hooks": [exec_hook("fresh", "*", scripts.recording("fresh"))]})
+    # then the new one serves what comes
+    export = queue.post(messages.export())
+    wait_until(lambda: scripts.runs("fresh", export), 10, "the new hook to run")
+    # and the old run, which outlasts its lease, ends under the configuration it began with
+    stays_true(lambda: len(scripts.runs("slow")) == 1 and not scripts.runs("fresh", message), 2.5, "nothing to run again")
+    hold.unlink()
+    wait_until(queue.is_empty, 15, "the queue to be empty")
+    assert len(scripts.runs("slow")) == len(scripts.runs("slow", mark="end")) == 1
+    assert not scripts.runs("fresh", message)
+
+
+def test_queues_come_and_go_and_the_unchanged_one_is_undisturbed(new_queue, scripts, daemon):
+    # given two queues, each with a run under way
+    stay, go, come = new_queue(), new_queue(), new_queue()
+    command, hold = held(scripts, "slow")
+    hooks = [exec_hook("slow", "training.*", command, parallel=8),
+             exec_hook("quick", "export.*", scripts.recording("quick"), parallel=8)]
+    running = daemon({"queues": [stay.config(), go.config()], "hooks": hooks})
+    first, second = stay.post(messages.training()), go.post(messages.training())
+    wait_until(lambda: len(scripts.runs("slow")) == 2, 10, "both hooks to run")
+    # when one queue is taken out and another put in
+    running.reload({"queues": [stay.config(), come.config()], "hooks": hooks})
+    # then the new one and the old one are served, the removed one no more
+    left = go.post(messages.export())
+    new, old = come.post(messages.export()), stay.post(messages.export())
+    wait_until(lambda: scripts.runs("quick", new), 10, "the new queue to be served")
+    wait_until(lambda: scripts.runs("quick", old), 10, "the unchanged queue to be served")
+    stays_true(lambda: not scripts.runs("quick", left), 1.5, "the removed queue to be left alone")
+    # and both runs end well
+    hold.unlink()
+    wait_until(stay.is_empty, 15, "the unchanged queue to be empty")
+    wait_until(lambda: go.count() == 1, 15, "the removed queue's running message to be done")
+    assert sorted(r.message for r in scripts.runs("slow")) == sorted([first, second])
+
+
+def test_what_only_a_restart_can_change_is_named_and_the_rest_applies(place, queue, scripts, daemon):
+    # given a daemon
+    config = {"queues": [queue.config()], "hooks": [exec_hook("old", "*", scripts.recording("old"))]}
+    running = daemon(config)
+    # when state_dir and a hook change together
+    (place / "elsewhere").mkdir()
+    running.reload({**config, "state_dir": str(place / "elsewhere"),
+                    "hooks": [exec_hook("new", "*", scripts.recording("new"))]})
+    # then the log names the one, and the other works
+    assert running.logged("state_dir")
+    queue.post(messages.training())
+    wait_until(lambda: scripts.runs("new"), 10, "the new hook to run")
+    assert not scripts.runs("old")
+
+
+def test_a_message_in_retry_is_matched_afresh(queue, scripts, daemon):
+    # given a message whose only hook fails for now
+    config = {"queues": [queue.config(retry_delay=["2s"])], "hooks": [
+        exec_hook("done", "*", scripts.recording("done")),
+        exec_hook("bad", "*", scripts.recording("bad", "exit 1"))]}
+    running = daemon(config)
+    queue.post(messages.training())
+    wait_until(lambda: scripts.runs("bad"), 10, "the hook to fail")
+    # when the failing hook is taken out and another put in
+    running.reload({**config, "hooks": [config["hooks"][0], exec_hook("good", "*", scripts.recording("good"))]})
+    # then the next delivery runs the new one, not what is done, and forgets the removed one
+    wait_until(queue.is_empty, 20, "the queue to be empty")
+    assert [r.hook for r in scripts.runs()] == ["done", "bad", "good"]
+
+
+def test_many_reloads_under_load_lose_and_repeat_nothing(queue, scripts, daemon):
+    # given a daemon at work
+    config = {"queues": [queue.config(parallel=8)],
+              "hooks": [exec_hook("report", "*", scripts.recording("report", "sleep 0.05"), parallel=4)]}
+    running = daemon(config)
+    posted = queue.post_all([json.dumps(messages.training()) for _ in range(60)])
+    # when it is told to reload again and again
+    for number in range(8):
+        running.reload({**config, "queues": [queue.config(parallel=8 + number % 2)]})
+    # then each message ran once
+    wait_until(queue.is_empty, 30, "the queue to be empty")
+    assert sorted(r.message for r in scripts.runs()) == sorted(posted)

@@ -1,0 +1,59 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Runs all tests of a build: each unit program, the check of includes, the end-to-end tests. Ends on one line,
+# `N passed, N failed`, and with status 1 if any failed.
+# usage: check.sh BUILD [pytest arguments]
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+build=${1:?usage: check.sh BUILD [pytest arguments]}
+shift
+passed=0 failed=0
+
+export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1}
+export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
+export PYTHONDONTWRITEBYTECODE=1
+export CVNOTIFYD=${CVNOTIFYD:-$PWD/$build/cvnotifyd}
+
+# Sums cmocka's counts of one kind (PASSED or FAILED) in a program's output.
+count() { sed -nE "s/^\[  $1  \] ([0-9]+) test.*/\1/p" "$2" | awk '{ n += $1 } END { print n + 0 }'; }
+
+unit() {
+    local program=$1 out=$1.out status good bad
+    timeout 120 "$program" >"$out" 2>&1
+    status=$?
+    good=$(count PASSED "$out") bad=$(count FAILED "$out")
+    if [ "$status" -ne 0 ] || [ $((good + bad)) -eq 0 ]; then
+        [ "$bad" -gt 0 ] || bad=1
+        cat "$out"
+        echo "unit ${program#"$build/unit/"}: status $status"
+    fi
+    passed=$((passed + good)) failed=$((failed + bad))
+}
+
+e2e() {
+    local report=$build/e2e.xml status word n
+    rm -f "$report"
+    /usr/bin/python3 -m pytest tests/e2e -q -p no:cacheprovider -n "${CHECK_JOBS:-4}" --junitxml="$report" "$@"
+    status=$?
+    declare -A of=()
+    for word in tests failures errors skipped; do
+        n=$(grep -oE "<testsuite [^>]*" "$report" 2>/dev/null | grep -oE " $word=\"[0-9]+\"" | head -n 1 | tr -dc 0-9)
+        of[$word]=${n:-0}
+    done
+    local bad=$((of[failures] + of[errors]))
+    [ "$status" -ne 0 ] && [ "$bad" -eq 0 ] && bad=1
+    n=$((of[tests] - of[failures] - of[errors] - of[skipped]))
+    passed=$((passed + (n > 0 ? n : 0))) failed=$((failed + bad))
+}
+
+programs=$(find "$build/unit" -type f -name '*_test' -perm -u+x 2>/dev/null | sort)
+for program in $programs; do unit "$program"; done
+echo "unit: $passed passed, $failed failed in $(wc -w <<<"$programs") programs"
+[ -n "$programs" ] || failed=$((failed + 1))
+
+if /usr/bin/python3 tests/support/includes.py; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+
+e2e "$@"
+
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

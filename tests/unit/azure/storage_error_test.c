@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: MIT */
+/* What failed answers mean: every row of the table, and what proxies and attackers send instead. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "azure/storage_error.h"
+#include "base/clock.h"
+
+static struct err explain(struct storage_answer answer, const char *what)
+{
+    struct err err = {0};
+
+    if (answer.body != NULL && answer.len == 0)
+        answer.len = strlen(answer.body);
+    storage_error_explain(&answer, what, &err);
+    assert_int_equal(err.http_status, answer.status);
+    return err;
+}
+
+static void a_code_decides(void **state)
+{
+    (void)state;
+    static const struct {
+        int status;
+        const char *code;
+        enum err_code meaning;
+    } cases[] = {
+        {404, "QueueNotFound", ERR_MISSING},
+        {404, "ResourceNotFound", ERR_MISSING},
+        {409, "QueueBeingDeleted", ERR_MISSING},
+        {409, "QueueDisabled", ERR_MISSING},
+        {404, "MessageNotFound", ERR_GONE},
+        {400, "PopReceiptMismatch", ERR_GONE},
+        {403, "AuthenticationFailed", ERR_AUTH},
+        {401, "NoAuthenticationInformation", ERR_AUTH},
+        {401, "InvalidAuthenticationInfo", ERR_AUTH},
+        {400, "InvalidAuthenticationInfo", ERR_AUTH},
+        {403, "AuthorizationPermissionMismatch", ERR_AUTH},
+        {403, "AuthorizationFailure", ERR_AUTH},
+        {403, "AuthorizationProtocolMismatch", ERR_AUTH},
+        {403, "AuthorizationSourceIPMismatch", ERR_AUTH},
+        {403, "AuthorizationServiceMismatch", ERR_AUTH},
+        {403, "AuthorizationResourceTypeMismatch", ERR_AUTH},
+        {403, "InsufficientAccountPermissions", ERR_AUTH},
+        {403, "AccountIsDisabled", ERR_AUTH},
+        {503, "ServerBusy", ERR_THROTTLED},
+        {500, "OperationTimedOut", ERR_SERVER},
+        {400, "MessageTooLarge", ERR_REJECTED},
+        {413, "RequestBodyTooLarge", ERR_REJECTED},
+        {400, "OutOfRangeQueryParameterValue", ERR_REJECTED},
+        {500, "InternalError", ERR_SERVER},
+    };
+
+    for (size_t i = 0; i < array_size(cases); i++) {
+        struct err err =
+            explain((struct storage_answer){.status = cases[i].status, .error_code = cases[i].code},
+                    "Get Messages");
+
+        if (err.code != cases[i].meaning)
+            fail_msg("%d %s is %s", cases[i].status, cases[i].code, err_code_name(err.code));
+        assert_string_equal(err.service_code, cases[i].code);
+        assert_non_null(strstr(err.text, cases[i].code));
+    }
+}
+
+static void a_status_alone_decides(void **state)
+{
+    (void)state;
+    static const struct {
+        int status;
+        enum err_code meaning;
+    } cases[] = {
+        {200, ERR_SERVER},   {202, ERR_SERVER},   {204, ERR_SERVER},    {302, ERR_REJECTED},
+        {304, ERR_REJECTED}, {400, ERR_REJECTED}, {401, ERR_AUTH},      {403, ERR_AUTH},
+        {404, ERR_MISSING},  {407, ERR_AUTH},     {408, ERR_SERVER},    {411, ERR_REJECTED},
+        {413, ERR_REJECTED}, {418, ERR_REJECTED}, {429, ERR_THROTTLED}, {500, ERR_SERVER},
+        {501, ERR_SERVER},   {502, ERR_SERVER},   {503, ERR_THROTTLED}, {504, ERR_SERVER},
+        {599, ERR_SERVER},   {0, ERR_SERVER},     {999, ERR_SERVER},    {1000, ERR_SERVER},
+    };
+
+    for (size_t i = 0; i < array_size(cases); i++) {
+        struct err err =
+            explain((struct storage_answer){.status = cases[i].status}, "Delete Message");
+
+        if (err.code != cases[i].meaning)
+            fail_msg("%d is %s", cases[i].status, err_code_name(err.code));
+        assert_string_equal(err.service_code, "");
+        assert_non_null(strchr(err.text, ' '));
+    }
+}
+
+static void reads_the_body_when_no_header_came(void **state)
+{
+    (void)state;
+    struct err err = explain(
+        (struct storage_answer){
+            .status = 400,
+            .request_id = "9e3dbae3-1234",
+            .retry_after_ms = 7000,
+            .body = "\xef\xbb\xbf<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<Error>\n"
+                    "  <Code>OutOfRangeQueryParameterValue</Code>\n"
+                    "  <Message>One of the parameters is out of range.\nRequestId:9e3\nTime:2026"
+                    "</Message>\n  <QueryParameterName>numofmessages</QueryParameterName></Error>"},
+        "Get Messages");
+
+    assert_int_equal(err.code, ERR_REJECTED);
+    assert_int_equal(err.retry_after_ms, 7000);
+    assert_string_equal(err.service_code, "OutOfRangeQueryParameterValue");
+    assert_string_equal(err.request_id, "9e3dbae3-1234");
+    assert_string_equal(err.text, "Get Messages: 400 OutOfRangeQueryParameterValue: One of the "
+                                  "parameters is out of range");
+}
+
+static void copes_with_any_body(void **state)
+{
+    (void)state;
+    static const char *const bodies[] = {
+        "<html><head><title>502 Bad Gateway</title></head><body><Code>Evil</Code></body></html>",
+        "<Error><Code>InternalErr",
+        "<Errors><Code>X</Code></Errors>",
+        "{\"error\": \"nope\"}",
+        "<!DOCTYPE x [<!ENTITY a \"b\">]><Error><Code>&a;</Code></Error>",
+        "<Error><Code></Code></Error>",
+        "\xff\xfe\xff",
+        "<",
+    };
+
+    for (size_t i = 0; i < array_size(bodies); i++) {
+        struct err err =
+            explain((struct storage_answer){.status = 502, .body = bodies[i]}, "Get Messages");
+
+        assert_int_equal(err.code, ERR_SERVER);
+        assert_string_equal(err.text, "Get Messages: 502: the service failed");
+    }
+}
+
+static void keeps_what_a_cut_body_said(void **state)
+{
+    (void)state;
+    struct err err = explain((struct storage_answer){.status = 404,
+                                                     .body = "<Error><Code>MessageNotFound</Code>"
+                                                             "<Mess"},
+                             "Delete Message");
+
+    assert_int_equal(err.code, ERR_GONE);
+}
+
+static void names_the_right_that_lacks(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *what, *letter, *role;
+    } cases[] = {
+        {"Get Messages", "permission p,", "Storage Queue Data Message Processor"},
+        {"Delete Message", "permission p,", "Storage Queue Data Message Processor"},
+        {"Update Message", "permission u,", "Storage Queue Data Contributor"},
+        {"Put Message", "permission a,", "Storage Queue Data Message Sender"},
+        {"Get Queue Metadata", "permission r,", "Storage Queue Data Reader"},
+        {"Create Queue", "permission c,", "Storage Queue Data Contributor"},
+    };
+
+    for (size_t i = 0; i < array_size(cases); i++) {
+        struct err err = explain(
+            (struct storage_answer){.status = 403, .error_code = "AuthorizationPermissionMismatch"},
+            cases[i].what);
+
+        assert_non_null(strstr(err.text, cases[i].letter));
+        assert_non_null(strstr(err.text, cases[i].role));
+    }
+}
+
+static void tells_of_a_wrong_clock(void **state)
+{
+    (void)state;
+    struct storage_answer answer = {.status = 403,
+                                    .error_code = "AuthenticationFailed",
+                                    .date = "Fri, 01 Jan 2027 00:00:00 GMT"};
+    const int64_t theirs_ms = 1798761600000;
+
+    clock_freeze(0, theirs_ms + 40 * 60 * 1000);
+    assert_non_null(strstr(explain(answer, "Get Messages").text,
+                           "; this machine's clock is 40m ahead of the service's: set it right"));
+    clock_freeze(0, theirs_ms - 2 * 3600 * 1000);
+    assert_non_null(
+        strstr(explain(answer, "Get Messages").text, "clock is 2h behind the service's"));
+    clock_freeze(0, theirs_ms - 60 * 1000);
+    assert_null(strstr(explain(answer, "Get Messages").text, "clock"));
+    answer.date = "nonsense";
+    clock_freeze(0, 0);
+    assert_null(strstr(explain(answer, "Get Messages").text, "clock"));
+    clock_freeze(-1, -1);
+}
+
+static struct err refused_with(const char *element, const char *text)
+{
+    char body[1024];
+
+    snprintf(body, sizeof(body), "<Error><Code>AuthenticationFailed</Code><%s>%s</%s></Error>",
+             element, text, element);
+    return explain((struct storage_answer){.status = 403, .body = body}, "Get Messages");
+}
+
+static void passes_a_harmless_detail_on(void **state)
+{
+    (void)state;
+    struct err err = refused_with("AuthenticationErrorDetail",
+                                  "Signature not valid in the specified time frame: Start [Thu] - "
+                                  "Expiry [Fri] - Current [Sat]");
+
+    assert_non_null(strstr(err.text,
+                           "(Signature not valid in the specified time frame: Start [Thu] "
+                           "- Expiry [Fri] - Current [Sat])"));
+    err = refused_with("AuthenticationErrorDetail", "Issuer&#10;second line\nthird");
+    assert_non_null(strstr(err.text, "(Issuer)"));
+    err = refused_with("AuthenticationErrorDetail", "a&#9;b");
+    assert_non_null(strstr(err.text, "(a b)"));
+}
+
+static void keeps_signatures_to_itself(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "Signature did not match. String to sign used was rup SECRET",
+        "The MAC signature found in the HTTP request 'SECRET' is not the same",
+        "https://contoso/?sv=1&amp;sig=SECRET",
+        "SIG=SECRET",
+        "Signature sig=SECRET",
+    };
+
+    for (size_t i = 0; i < array_size(texts); i++) {
+        assert_null(strstr(refused_with("AuthenticationErrorDetail", texts[i]).text, "SECRET"));
+        assert_null(strstr(refused_with("Message", texts[i]).text, "SECRET"));
+    }
+    char body[200];
+    snprintf(body, sizeof(body), "<Error><Code>Odd</Code><Message>%s</Message></Error>", texts[2]);
+    struct err err = explain((struct storage_answer){.status = 400, .body = body}, "Put Message");
+    assert_string_equal(err.text, "Put Message: 400 Odd: the service refuses the request");
+}
+
+static void forged_names_are_cut_short(void **state)
+{
+    (void)state;
+    struct err err = explain((struct storage_answer){.status = 500,
+                                                     .error_code = "Odd\nlevel=err forged",
+                                                     .request_id = "id with blanks"},
+                             "Get Messages");
+
+    assert_string_equal(err.service_code, "Odd");
+    assert_string_equal(err.request_id, "id");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_code_decides),
+        cmocka_unit_test(a_status_alone_decides),
+        cmocka_unit_test(reads_the_body_when_no_header_came),
+        cmocka_unit_test(copes_with_any_body),
+        cmocka_unit_test(keeps_what_a_cut_body_said),
+        cmocka_unit_test(names_the_right_that_lacks),
+        cmocka_unit_test(tells_of_a_wrong_clock),
+        cmocka_unit_test(passes_a_harmless_detail_on),
+        cmocka_unit_test(keeps_signatures_to_itself),
+        cmocka_unit_test(forged_names_are_cut_short),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
