@@ -93,9 +93,12 @@ static void usage(FILE *out)
 static struct options parse_options(int argc, char **argv)
 {
     static const struct option longs[] = {
-        {"config", required_argument, NULL, 'c'}, {"test-config", no_argument, NULL, 't'},
-        {"once", no_argument, NULL, 'o'},         {"verbose", no_argument, NULL, 'v'},
-        {"version", no_argument, NULL, 'V'},      {"help", no_argument, NULL, 'h'},
+        {"config", required_argument, NULL, 'c'},
+        {"test-config", no_argument, NULL, 't'},
+        {"once", no_argument, NULL, 'o'},
+        {"verbose", no_argument, NULL, 'v'},
+        {"version", no_argument, NULL, 'V'},
+        {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
     struct options options = {.config = DEFAULT_CONFIG};
@@ -396,8 +399,7 @@ static void start_reload(struct daemon *daemon)
         return;
     daemon->reloading = true;
     systemd_reloading();
-    daemon->reload_job =
-        (struct worker_job){.run = load_fresh, .done = apply_fresh, .arg = daemon};
+    daemon->reload_job = (struct worker_job){.run = load_fresh, .done = apply_fresh, .arg = daemon};
     worker_submit(daemon->worker, &daemon->reload_job);
 }
 

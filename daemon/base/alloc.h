@@ -10,8 +10,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 
-#define PRINTF_LIKE(text, first)   __attribute__((format(printf, text, first)))
-#define MUST_CHECK                 __attribute__((warn_unused_result))
+#define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
+#define MUST_CHECK               __attribute__((warn_unused_result))
 
 void *xmalloc(size_t size);
 /* Zeroed memory for count things of size bytes; a product that overflows ends the program too. */

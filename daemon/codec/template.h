@@ -19,8 +19,7 @@ struct template;
 typedef const char *template_lookup_fn(void *arg, const char *name);
 
 /* Names are [a-z][a-z0-9_]*. ERR_CONFIG with the column when the text is not a template. */
-bool template_compile(const char *text, struct template **ret_template,
-                      struct err *err) MUST_CHECK;
+bool template_compile(const char *text, struct template **ret_template, struct err *err) MUST_CHECK;
 void template_free(struct template *template);
 /* Appends the text. ERR_REJECTED naming the placeholder when a value is missing and has no default
  * (an empty value counts as missing, as in a shell's `:-`), or when the buffer's ceiling is passed;

@@ -45,7 +45,7 @@ enum config_type {
     CONFIG_TEXTS,     /* struct config_texts; a single scalar is a list of one */
     CONFIG_TEMPLATES, /* struct config_texts */
     CONFIG_DURATIONS, /* struct config_durations; a single scalar is a list of one */
-    CONFIG_PAIRS,     /* struct config_pairs: a map of names to texts, in the order written */
+    CONFIG_PAIRS,     /* struct config_pairs: a map of names to templates, in the order written */
     CONFIG_SECRET,    /* struct config_secret; the row's name S stands for S, S_file, S_credential.
                          White space around the text is trimmed, as it is around a file's. The
                          bounds are the text's (max 0: 64 KiB) */

@@ -69,7 +69,7 @@ static const char *decode_json(const char *text, size_t len, enum event_encoding
     if (reason == NULL)
         *ret_event = event;
     else
-        event_free(event);
+        event_discard(event);
     return reason;
 }
 
@@ -95,7 +95,7 @@ const char *event_decode(const char *text, size_t len, struct event **ret_event)
     return decode_base64(first, len - (size_t)(first - text), ret_event);
 }
 
-void event_free(struct event *event)
+void event_discard(struct event *event)
 {
     if (event == NULL)
         return;

@@ -36,7 +36,7 @@ struct event {
  * reason why it can not be decoded: one of `not-json not-base64 not-utf8 truncated too-deep too-big
  * wrong-type missing-field bad-uuid`, static. */
 const char *event_decode(const char *text, size_t len, struct event **ret_event) MUST_CHECK;
-void event_free(struct event *event);
+void event_discard(struct event *event);
 
 /* The value of a placeholder that comes from the event: event type status project_id iteration_id
  * model_uri platform. NULL when it is absent, or no such name. */
@@ -54,7 +54,7 @@ const char *const *event_names(void);
 
 /* Appends the event as one CloudEvents 1.0 JSON document without a line end: id, source, type
  * (`customvision.` + name), subject (project[/iteration]), time, data. */
-void event_document(const struct event *event, const char *id, const char *source,
-                    int64_t time_ms, struct buf *out);
+void event_document(const struct event *event, const char *id, const char *source, int64_t time_ms,
+                    struct buf *out);
 
 #endif

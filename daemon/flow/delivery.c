@@ -46,8 +46,8 @@ struct delivery {
     const char *undecodable; /* then why */
     struct hook_message message;
     struct lease lease;
-    bool gone;        /* the service said that it is not ours any more */
-    bool lease_lost;  /* said once */
+    bool gone;       /* the service said that it is not ours any more */
+    bool lease_lost; /* said once */
     bool draining;
     bool interrupted; /* give it back as soon as nothing runs */
     bool has_begun;   /* a hook has run in this delivery */
@@ -151,7 +151,7 @@ void delivery_free(struct delivery *delivery)
     lane_leave(delivery->ticket);
     timer_done(&delivery->timer);
     dispatch_done(&delivery->dispatch);
-    event_free(delivery->event);
+    event_discard(delivery->event);
     lease_done(&delivery->lease);
     generation_drop(delivery->generation);
     free((char *)(uintptr_t)delivery->message.id);
@@ -205,9 +205,10 @@ static void on_settled(void *arg, enum settle_end end, const struct err *err)
         log_debug(FIELDS_OF(delivery, "lost"), "message is no longer ours: %s", err->text);
         break;
     case SETTLE_GIVEN_UP:
-        log_warning(FIELDS_OF(delivery, "lost"), "message could not be %s: %s; it will come again, "
-                    "and what is done is not run again", is_delete ? "deleted" : "put back",
-                    err->text);
+        log_warning(FIELDS_OF(delivery, "lost"),
+                    "message could not be %s: %s; it will come again, "
+                    "and what is done is not run again",
+                    is_delete ? "deleted" : "put back", err->text);
         break;
     }
     finish(delivery, DELIVERY_LOST);
@@ -390,17 +391,17 @@ static void on_timer(void *arg)
     struct lease *lease = &delivery->lease;
 
     delivery->renewal_asked_ms = clock_mono_ms();
-    delivery->renewal = queue_update(
-        delivery->context->queue, delivery->message.id, lease->receipt,
-        max_of(lease_visibility_s(lease, lease->length_ms, clock_wall_ms()), 1),
-        request_timeout(delivery), on_renewed, delivery);
+    delivery->renewal =
+        queue_update(delivery->context->queue, delivery->message.id, lease->receipt,
+                     max_of(lease_visibility_s(lease, lease->length_ms, clock_wall_ms()), 1),
+                     request_timeout(delivery), on_renewed, delivery);
 }
 
 void delivery_adopt(struct delivery *delivery, const struct queue_message *message,
                     int64_t asked_ms)
 {
     log_info(FIELDS_OF(delivery, NULL), "message was delivered to us again while we work on it; "
-             "going on under its new receipt");
+                                        "going on under its new receipt");
     delivery->message.dequeue_count = message->dequeue_count;
     delivery->gone = delivery->lease_lost = false;
     lease_renewed(&delivery->lease, message->pop_receipt, asked_ms);
@@ -570,8 +571,8 @@ static void next(struct delivery *delivery)
     int64_t delay_ms;
 
     enum verdict verdict = dispatch_next(&delivery->dispatch, &step, &delay_ms);
-    if (delivery->gone || (verdict == VERDICT_RUN &&
-                           lease_is_over(&delivery->lease, clock_mono_ms()))) {
+    if (delivery->gone ||
+        (verdict == VERDICT_RUN && lease_is_over(&delivery->lease, clock_mono_ms()))) {
         finish(delivery, DELIVERY_LOST);
         return;
     }

@@ -25,9 +25,9 @@ enum delivery_end {
     DELIVERY_DONE,
     DELIVERY_UNMATCHED, /* deleted, no hook wanted it */
     DELIVERY_POISONED,
-    DELIVERY_RETRY,     /* put back, to come again after a delay */
-    DELIVERY_RELEASED,  /* put back at once: we are stopping */
-    DELIVERY_LOST,      /* no longer ours, or not to be settled; it comes again by itself */
+    DELIVERY_RETRY,    /* put back, to come again after a delay */
+    DELIVERY_RELEASED, /* put back at once: we are stopping */
+    DELIVERY_LOST,     /* no longer ours, or not to be settled; it comes again by itself */
 };
 
 const char *delivery_end_name(enum delivery_end end);

@@ -28,8 +28,8 @@ enum step_state {
 struct step {
     struct hook *hook;
     enum step_state state;
-    bool interrupted;  /* STEP_WAITING because its run was cut */
-    int64_t delay_ms;  /* STEP_WAITING */
+    bool interrupted;          /* STEP_WAITING because its run was cut */
+    int64_t delay_ms;          /* STEP_WAITING */
     struct ledger_step record; /* texts are the step's own, but for hook's */
 };
 

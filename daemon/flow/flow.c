@@ -28,7 +28,7 @@ struct flow {
     struct generation *generation;
     struct lanes *lanes;
     struct stations stations;
-    unsigned retired; /* stations */
+    unsigned retired;            /* stations */
     struct listener_counts gone; /* of the listeners that are no more */
 };
 
@@ -124,7 +124,8 @@ static bool is_polled(const struct flow *flow, const struct queue_plan *plan)
 {
     const struct station *station;
 
-    TAILQ_FOREACH (station, &flow->stations, entry) {
+    TAILQ_FOREACH(station, &flow->stations, entry)
+    {
         if (!station->retired && queue_plan_equal(listener_plan(station->listener), plan))
             return true;
     }
@@ -156,7 +157,8 @@ void flow_apply(struct flow *flow, struct snapshot *snapshot)
 
     flow->generation = generation;
     lanes_mend(flow->lanes);
-    TAILQ_FOREACH (station, &flow->stations, entry) {
+    TAILQ_FOREACH(station, &flow->stations, entry)
+    {
         if (!station->retired && same_http && is_kept(station, snapshot)) {
             listener_use_hooks(station->listener, generation);
             listener_poll_now(station->listener);
@@ -178,31 +180,32 @@ void flow_poll_now(struct flow *flow)
 {
     struct station *station;
 
-    TAILQ_FOREACH (station, &flow->stations, entry)
-        listener_poll_now(station->listener);
+    TAILQ_FOREACH(station, &flow->stations, entry)
+    listener_poll_now(station->listener);
 }
 
 void flow_drain(struct flow *flow)
 {
     struct station *station;
 
-    TAILQ_FOREACH (station, &flow->stations, entry)
-        listener_drain(station->listener);
+    TAILQ_FOREACH(station, &flow->stations, entry)
+    listener_drain(station->listener);
 }
 
 void flow_interrupt(struct flow *flow)
 {
     struct station *station;
 
-    TAILQ_FOREACH (station, &flow->stations, entry)
-        listener_interrupt(station->listener);
+    TAILQ_FOREACH(station, &flow->stations, entry)
+    listener_interrupt(station->listener);
 }
 
 bool flow_is_idle(const struct flow *flow)
 {
     const struct station *station;
 
-    TAILQ_FOREACH (station, &flow->stations, entry) {
+    TAILQ_FOREACH(station, &flow->stations, entry)
+    {
         if (!listener_is_idle(station->listener))
             return false;
     }
@@ -213,7 +216,8 @@ bool flow_has_answered(const struct flow *flow)
 {
     const struct station *station;
 
-    TAILQ_FOREACH (station, &flow->stations, entry) {
+    TAILQ_FOREACH(station, &flow->stations, entry)
+    {
         if (!listener_has_answered(station->listener))
             return false;
     }
@@ -224,7 +228,8 @@ bool flow_is_empty(const struct flow *flow)
 {
     const struct station *station;
 
-    TAILQ_FOREACH (station, &flow->stations, entry) {
+    TAILQ_FOREACH(station, &flow->stations, entry)
+    {
         if (!listener_is_empty(station->listener))
             return false;
     }
@@ -237,7 +242,8 @@ const struct err *flow_worst(const struct flow *flow, unsigned *ret_failures)
     const struct err *worst = NULL;
 
     *ret_failures = 0;
-    TAILQ_FOREACH (station, &flow->stations, entry) {
+    TAILQ_FOREACH(station, &flow->stations, entry)
+    {
         const struct err *err;
         unsigned failures = listener_failures(station->listener, &err);
 
@@ -254,7 +260,8 @@ static void sum(const struct flow *flow, struct listener_counts *total)
     const struct station *station;
 
     *total = flow->gone;
-    TAILQ_FOREACH (station, &flow->stations, entry) {
+    TAILQ_FOREACH(station, &flow->stations, entry)
+    {
         struct listener_counts counts;
 
         listener_count(station->listener, &counts);
@@ -277,7 +284,8 @@ bool flow_is_alive(const struct flow *flow)
 {
     const struct station *station;
 
-    TAILQ_FOREACH (station, &flow->stations, entry) {
+    TAILQ_FOREACH(station, &flow->stations, entry)
+    {
         if (!listener_is_alive(station->listener))
             return false;
     }
@@ -295,7 +303,8 @@ char *flow_status(const struct flow *flow)
     buf_printf(&text, "%" PRIu64 " received, %" PRIu64 " done, %" PRIu64 " poisoned, %u in hand",
                counts.received, counts.ended[DELIVERY_DONE], counts.ended[DELIVERY_POISONED],
                counts.in_hand);
-    TAILQ_FOREACH (station, &flow->stations, entry) {
+    TAILQ_FOREACH(station, &flow->stations, entry)
+    {
         const struct err *err;
 
         if (listener_failures(station->listener, &err) > 0)

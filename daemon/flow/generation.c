@@ -54,8 +54,7 @@ static struct shared_http *share_http(struct loop *loop, const struct snapshot *
 {
     const struct http_section *section = snapshot->settings->http;
 
-    if (previous == NULL ||
-        !config_equal(&http_table, section, previous->snapshot->settings->http))
+    if (previous == NULL || !config_equal(&http_table, section, previous->snapshot->settings->http))
         return make_http(loop, section);
     previous->http->references++;
     return previous->http;
@@ -138,9 +137,8 @@ struct identity *generation_identity(struct generation *generation,
         if (generation->identities[i].settings == settings)
             return generation->identities[i].identity;
     }
-    generation->identities =
-        xreallocarray(generation->identities, generation->identity_count + 1,
-                      sizeof(*generation->identities));
+    generation->identities = xreallocarray(generation->identities, generation->identity_count + 1,
+                                           sizeof(*generation->identities));
     struct known_identity *known = &generation->identities[generation->identity_count++];
     *known = (struct known_identity){settings, identity_new(&context, settings, label)};
     return known->identity;

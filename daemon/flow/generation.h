@@ -6,7 +6,6 @@
 #ifndef FLOW_GENERATION_H
 #define FLOW_GENERATION_H
 
-
 struct children;
 struct hook;
 struct http;

@@ -10,10 +10,10 @@
 #include <stdint.h>
 
 struct lease {
-    char *receipt;       /* the newest pop receipt */
+    char *receipt; /* the newest pop receipt */
     int64_t length_ms;
-    int64_t until_ms;    /* monotonic; counted from before the request, so never too late */
-    int64_t expires_ms;  /* wall clock: when the service drops the message */
+    int64_t until_ms;   /* monotonic; counted from before the request, so never too late */
+    int64_t expires_ms; /* wall clock: when the service drops the message */
 };
 
 /* Taken by a Get that was sent at asked_ms (monotonic). */

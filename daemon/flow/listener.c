@@ -33,18 +33,18 @@ struct listener {
     struct delivery_context delivery_context;
 
     struct delivery_list deliveries;
-    unsigned active;   /* of them, those whose hooks have not ended */
-    unsigned in_hand;  /* all of them */
+    unsigned active;  /* of them, those whose hooks have not ended */
+    unsigned in_hand; /* all of them */
     struct listener_counts counts;
 
-    struct timer timer;       /* the next poll */
+    struct timer timer; /* the next poll */
     struct queue_call *get;
     int64_t get_asked_ms;
-    struct backoff idle;      /* poll_min to poll_max */
+    struct backoff idle; /* poll_min to poll_max */
     struct retry retry;
     struct retry poison_retry;
-    unsigned failures;        /* in a row */
-    struct err failure;       /* the last one */
+    unsigned failures;                                  /* in a row */
+    struct err failure;                                 /* the last one */
     char complaint[sizeof(((struct err *)NULL)->text)]; /* what was said of it */
     char poison_complaint[sizeof(((struct err *)NULL)->text)];
     bool answered;
@@ -129,7 +129,8 @@ static struct delivery *find(const struct listener *listener, const char *messag
 {
     struct delivery_link *link;
 
-    TAILQ_FOREACH (link, &listener->deliveries, entry) {
+    TAILQ_FOREACH(link, &listener->deliveries, entry)
+    {
         if (strcmp(delivery_message_id(link->delivery), message_id) == 0)
             return link->delivery;
     }
@@ -139,8 +140,7 @@ static struct delivery *find(const struct listener *listener, const char *messag
 static void take_message(struct listener *listener, const struct queue_message *message)
 {
     /* A first receipt can not be of a message that is in hand. */
-    struct delivery *delivery =
-        message->dequeue_count > 1 ? find(listener, message->id) : NULL;
+    struct delivery *delivery = message->dequeue_count > 1 ? find(listener, message->id) : NULL;
 
     listener->counts.received++;
     if (delivery != NULL && !delivery_is_settling(delivery)) {
@@ -180,8 +180,8 @@ static void get_succeeded(struct listener *listener, const struct queue_answer *
 /* What a person must mend is said at once; what may pass by itself when it lasts. */
 static bool is_news(const struct listener *listener, const struct err *err)
 {
-    bool passing = err->code == ERR_NETWORK || err->code == ERR_SERVER ||
-                   err->code == ERR_THROTTLED;
+    bool passing =
+        err->code == ERR_NETWORK || err->code == ERR_SERVER || err->code == ERR_THROTTLED;
 
     if (passing && listener->failures <= QUIET_FAILURES)
         return false;
@@ -233,9 +233,9 @@ static void poll_queue(struct listener *listener)
     if (listener->draining || listener->get != NULL || count == 0)
         return;
     listener->get_asked_ms = clock_mono_ms();
-    listener->get = queue_get(listener->queue, count,
-                              (listener->plan->settings->lease_ms + 999) / 1000, 0, on_messages,
-                              listener);
+    listener->get =
+        queue_get(listener->queue, count, (listener->plan->settings->lease_ms + 999) / 1000,
+                  listener->delivery_context.http_timeout_ms, on_messages, listener);
 }
 
 static void on_timer(void *arg)
@@ -255,13 +255,12 @@ static void make_clients(struct listener *listener)
 
     listener->queue =
         queue_new(loop, http, generation_identity(generation, plan->identity, name), plan->url);
-    listener->poison =
-        queue_new(loop, http, generation_identity(generation, plan->poison_identity, name),
-                  plan->poison_url);
+    listener->poison = queue_new(
+        loop, http, generation_identity(generation, plan->poison_identity, name), plan->poison_url);
 }
 
-struct listener *listener_new(const struct listener_context *context,
-                              struct generation *generation, const struct queue_plan *plan)
+struct listener *listener_new(const struct listener_context *context, struct generation *generation,
+                              const struct queue_plan *plan)
 {
     struct listener *listener = xcalloc(1, sizeof(*listener));
 

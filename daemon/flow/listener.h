@@ -29,8 +29,8 @@ struct listener_context {
 };
 
 /* Keeps the generation. plan is of its snapshot. Starts polling. */
-struct listener *listener_new(const struct listener_context *context,
-                              struct generation *generation, const struct queue_plan *plan);
+struct listener *listener_new(const struct listener_context *context, struct generation *generation,
+                              const struct queue_plan *plan);
 /* Drops whatever it holds without telling the service. No hook may run. NULL is fine. */
 void listener_free(struct listener *listener);
 const struct queue_plan *listener_plan(const struct listener *listener);

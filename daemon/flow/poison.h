@@ -7,18 +7,18 @@
 #include <stdint.h>
 
 struct poison_record {
-    const char *reason;     /* one of CONTRACT's: `not-json`, `rejected`, ... */
-    const char *hook;       /* that rejected it; NULL */
+    const char *reason;      /* one of CONTRACT's: `not-json`, `rejected`, ... */
+    const char *hook;        /* that rejected it; NULL */
     const char *const *done; /* hooks that are done, ends with NULL */
     unsigned attempts;
-    int exit_status;        /* -1: none */
-    const char *tail;       /* NULL: none */
+    int exit_status;  /* -1: none */
+    const char *tail; /* NULL: none */
     const char *message_id;
     const char *queue_url;
     int64_t inserted_ms;
     unsigned dequeue_count;
-    const char *encoding;   /* "plain", "base64"; NULL when it could not be told */
-    const char *text;       /* as received; any bytes */
+    const char *encoding; /* "plain", "base64"; NULL when it could not be told */
+    const char *text;     /* as received; any bytes */
 };
 
 #define POISON_MAX_BYTES ((size_t)64 * 1024)

@@ -7,10 +7,10 @@
 #include "base/str.h"
 #include "base/unit.h"
 
-#define SECOND_MS 1000LL
-#define MINUTE_MS (60 * SECOND_MS)
-#define HOUR_MS   (60 * MINUTE_MS)
-#define DAY_MS    (24 * HOUR_MS)
+#define SECOND_MS      1000LL
+#define MINUTE_MS      (60 * SECOND_MS)
+#define HOUR_MS        (60 * MINUTE_MS)
+#define DAY_MS         (24 * HOUR_MS)
 #define PATH_MAX_BYTES 4095
 
 /* --- log, http, control --- */
@@ -20,10 +20,17 @@ static const char *const format_choices[] = {"auto", "journal", "text", "json", 
 static const char *const page_choices[] = {"metrics", "all", NULL};
 
 static const struct config_row log_rows[] = {
-    {.name = "level", .type = CONFIG_CHOICE, .offset = offsetof(struct log_settings, level),
-     .text = "info", .choices = level_choices, .help = "The least important level to log."},
-    {.name = "format", .type = CONFIG_CHOICE, .offset = offsetof(struct log_settings, format),
-     .text = "auto", .choices = format_choices,
+    {.name = "level",
+     .type = CONFIG_CHOICE,
+     .offset = offsetof(struct log_settings, level),
+     .text = "info",
+     .choices = level_choices,
+     .help = "The least important level to log."},
+    {.name = "format",
+     .type = CONFIG_CHOICE,
+     .offset = offsetof(struct log_settings, format),
+     .text = "auto",
+     .choices = format_choices,
      .help = "auto: the journal under systemd, JSON in a container, text elsewhere."},
     {.name = NULL},
 };
@@ -31,13 +38,24 @@ static const struct config_table log_table = {
     .name = "log", .size = sizeof(struct log_settings), .rows = log_rows};
 
 static const struct config_row http_rows[] = {
-    {.name = "ca_file", .type = CONFIG_TEXT, .offset = offsetof(struct http_section, ca_file),
-     .min = 1, .max = PATH_MAX_BYTES, .help = "Certificates to trust, PEM; the system's when absent."},
-    {.name = "proxy", .type = CONFIG_TEXT, .offset = offsetof(struct http_section, proxy), .min = 1,
+    {.name = "ca_file",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct http_section, ca_file),
+     .min = 1,
+     .max = PATH_MAX_BYTES,
+     .help = "Certificates to trust, PEM; the system's when absent."},
+    {.name = "proxy",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct http_section, proxy),
+     .min = 1,
      .max = 2048,
      .help = "Proxy URL; the environment's when absent; never for this machine and its link."},
-    {.name = "timeout", .type = CONFIG_DURATION, .offset = offsetof(struct http_section, timeout_ms),
-     .text = "30s", .min = SECOND_MS, .max = 10 * MINUTE_MS,
+    {.name = "timeout",
+     .type = CONFIG_DURATION,
+     .offset = offsetof(struct http_section, timeout_ms),
+     .text = "30s",
+     .min = SECOND_MS,
+     .max = 10 * MINUTE_MS,
      .help = "How long one request may take."},
     {.name = NULL},
 };
@@ -45,14 +63,31 @@ const struct config_table http_table = {
     .name = "http", .size = sizeof(struct http_section), .rows = http_rows};
 
 static const struct config_row control_rows[] = {
-    {.name = "socket", .type = CONFIG_TEXT, .offset = offsetof(struct control_section, socket),
-     .text = "/run/cvnotifyd/control.sock", .min = 1, .max = 107, .help = "Control socket."},
-    {.name = "group", .type = CONFIG_TEXT, .offset = offsetof(struct control_section, group),
-     .min = 1, .max = 256, .help = "Group that may use the socket; the daemon's own when absent."},
-    {.name = "listen", .type = CONFIG_TEXT, .offset = offsetof(struct control_section, listen),
-     .min = 1, .max = 256, .help = "ADDRESS:PORT for metrics, health and the status page."},
-    {.name = "pages", .type = CONFIG_CHOICE, .offset = offsetof(struct control_section, pages),
-     .text = "metrics", .choices = page_choices, .help = "What listen serves off loopback."},
+    {.name = "socket",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct control_section, socket),
+     .text = "/run/cvnotifyd/control.sock",
+     .min = 1,
+     .max = 107,
+     .help = "Control socket."},
+    {.name = "group",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct control_section, group),
+     .min = 1,
+     .max = 256,
+     .help = "Group that may use the socket; the daemon's own when absent."},
+    {.name = "listen",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct control_section, listen),
+     .min = 1,
+     .max = 256,
+     .help = "ADDRESS:PORT for metrics, health and the status page."},
+    {.name = "pages",
+     .type = CONFIG_CHOICE,
+     .offset = offsetof(struct control_section, pages),
+     .text = "metrics",
+     .choices = page_choices,
+     .help = "What listen serves off loopback."},
     {.name = NULL},
 };
 static const struct config_table control_table = {
@@ -61,22 +96,39 @@ static const struct config_table control_table = {
 /* --- queues --- */
 
 #define ACCESS_ROWS(holder)                                                                        \
-    {.name = "identity", .type = CONFIG_TEXT, .offset = offsetof(struct holder, access.identity),  \
-     .min = 1, .max = 64, .help = "The name of one of identities."},                               \
-    {.name = "sas", .type = CONFIG_SECRET, .offset = offsetof(struct holder, access.sas),          \
-     .help = "Instead of identity: a shared access signature."},                                   \
-    {.name = "connection_string", .type = CONFIG_SECRET,                                           \
-     .offset = offsetof(struct holder, access.connection_string),                                  \
-     .help = "Instead of identity: a storage connection string."},                                 \
-    {.name = "allow_readable", .type = CONFIG_BOOL,                                                \
-     .offset = offsetof(struct holder, access.allow_readable), .text = "false",                    \
-     .help = "Take a secret file that others can read."}
+    {.name = "identity",                                                                           \
+     .type = CONFIG_TEXT,                                                                          \
+     .offset = offsetof(struct holder, access.identity),                                           \
+     .min = 1,                                                                                     \
+     .max = 64,                                                                                    \
+     .help = "The name of one of identities."},                                                    \
+        {.name = "sas",                                                                            \
+         .type = CONFIG_SECRET,                                                                    \
+         .offset = offsetof(struct holder, access.sas),                                            \
+         .help = "Instead of identity: a shared access signature."},                               \
+        {.name = "connection_string",                                                              \
+         .type = CONFIG_SECRET,                                                                    \
+         .offset = offsetof(struct holder, access.connection_string),                              \
+         .help = "Instead of identity: a storage connection string."},                             \
+    {                                                                                              \
+        .name = "allow_readable", .type = CONFIG_BOOL,                                             \
+        .offset = offsetof(struct holder, access.allow_readable), .text = "false",                 \
+        .help = "Take a secret file that others can read."                                         \
+    }
 
 static const struct config_row poison_rows[] = {
-    {.name = "queue", .type = CONFIG_TEXT, .offset = offsetof(struct poison_settings, queue),
-     .min = 3, .max = 63, .help = "Name of a queue in the same account."},
-    {.name = "url", .type = CONFIG_TEXT, .offset = offsetof(struct poison_settings, url), .min = 1,
-     .max = 2048, .help = "URL of a queue anywhere."},
+    {.name = "queue",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct poison_settings, queue),
+     .min = 3,
+     .max = 63,
+     .help = "Name of a queue in the same account."},
+    {.name = "url",
+     .type = CONFIG_TEXT,
+     .offset = offsetof(struct poison_settings, url),
+     .min = 1,
+     .max = 2048,
+     .help = "URL of a queue anywhere."},
     ACCESS_ROWS(poison_settings),
     {.name = NULL},
 };
@@ -88,35 +140,89 @@ const struct config_table poison_table = {
 static const char *const unmatched_choices[] = {"delete", "poison", NULL};
 
 static const struct config_row queue_rows[] = {
-    {.name = "name", .type = CONFIG_TEXT, .offset = OFFSET(name), .required = true, .min = 1,
-     .max = 64, .help = "The queue's name here and in the log, unique."},
-    {.name = "url", .type = CONFIG_TEXT, .offset = OFFSET(url), .min = 1, .max = 2048,
+    {.name = "name",
+     .type = CONFIG_TEXT,
+     .offset = OFFSET(name),
+     .required = true,
+     .min = 1,
+     .max = 64,
+     .help = "The queue's name here and in the log, unique."},
+    {.name = "url",
+     .type = CONFIG_TEXT,
+     .offset = OFFSET(url),
+     .min = 1,
+     .max = 2048,
      .help = "https://ACCOUNT.queue.core.windows.net/QUEUE, without a query."},
-    {.name = "queue", .type = CONFIG_TEXT, .offset = OFFSET(queue), .min = 3, .max = 63,
+    {.name = "queue",
+     .type = CONFIG_TEXT,
+     .offset = OFFSET(queue),
+     .min = 3,
+     .max = 63,
      .help = "With a connection string, instead of url: the queue's name in the account."},
     ACCESS_ROWS(queue_settings),
-    {.name = "poll_min", .type = CONFIG_DURATION, .offset = OFFSET(poll_min_ms), .text = "250ms",
-     .min = 10, .max = HOUR_MS, .help = "Wait after the first empty answer; doubles up to poll_max."},
-    {.name = "poll_max", .type = CONFIG_DURATION, .offset = OFFSET(poll_max_ms), .text = "30s",
-     .min = 10, .max = DAY_MS, .help = "The longest wait between two polls of an idle queue."},
-    {.name = "lease", .type = CONFIG_DURATION, .offset = OFFSET(lease_ms), .text = "2m",
-     .min = SECOND_MS, .max = 7 * DAY_MS,
+    {.name = "poll_min",
+     .type = CONFIG_DURATION,
+     .offset = OFFSET(poll_min_ms),
+     .text = "250ms",
+     .min = 10,
+     .max = HOUR_MS,
+     .help = "Wait after the first empty answer; doubles up to poll_max."},
+    {.name = "poll_max",
+     .type = CONFIG_DURATION,
+     .offset = OFFSET(poll_max_ms),
+     .text = "30s",
+     .min = 10,
+     .max = DAY_MS,
+     .help = "The longest wait between two polls of an idle queue."},
+    {.name = "lease",
+     .type = CONFIG_DURATION,
+     .offset = OFFSET(lease_ms),
+     .text = "2m",
+     .min = SECOND_MS,
+     .max = 7 * DAY_MS,
      .help = "How long a message stays hidden from others; renewed at half while hooks run."},
-    {.name = "parallel", .type = CONFIG_INT, .offset = OFFSET(parallel), .text = "8", .min = 1,
-     .max = 4096, .help = "Messages in work at once."},
-    {.name = "retry_delay", .type = CONFIG_DURATIONS, .offset = OFFSET(retry_delay),
-     .text = "10s 1m 5m 15m", .min = SECOND_MS, .max = 7 * DAY_MS,
+    {.name = "parallel",
+     .type = CONFIG_INT,
+     .offset = OFFSET(parallel),
+     .text = "8",
+     .min = 1,
+     .max = 4096,
+     .help = "Messages in work at once."},
+    {.name = "retry_delay",
+     .type = CONFIG_DURATIONS,
+     .offset = OFFSET(retry_delay),
+     .text = "10s 1m 5m 15m",
+     .min = SECOND_MS,
+     .max = 7 * DAY_MS,
      .help = "Wait before each new try of a failed hook; the last repeats."},
-    {.name = "max_attempts", .type = CONFIG_INT, .offset = OFFSET(max_attempts), .text = "5",
-     .min = 1, .max = 1000, .help = "Tries of a hook before the message goes to poison."},
-    {.name = "poison", .type = CONFIG_OBJECT, .offset = OFFSET(poison), .table = &poison_table,
-     .scalar_ok = true, .scalar_key = "queue",
-     .help = "Where messages go that can not be handled: NAME, or a map; <queue>-poison when absent."},
-    {.name = "expiry_margin", .type = CONFIG_DURATION, .offset = OFFSET(expiry_margin_ms),
-     .text = "1h", .min = 0, .max = 7 * DAY_MS,
+    {.name = "max_attempts",
+     .type = CONFIG_INT,
+     .offset = OFFSET(max_attempts),
+     .text = "5",
+     .min = 1,
+     .max = 1000,
+     .help = "Tries of a hook before the message goes to poison."},
+    {.name = "poison",
+     .type = CONFIG_OBJECT,
+     .offset = OFFSET(poison),
+     .table = &poison_table,
+     .scalar_ok = true,
+     .scalar_key = "queue",
+     .help =
+         "Where messages go that can not be handled: NAME, or a map; <queue>-poison when absent."},
+    {.name = "expiry_margin",
+     .type = CONFIG_DURATION,
+     .offset = OFFSET(expiry_margin_ms),
+     .text = "1h",
+     .min = 0,
+     .max = 7 * DAY_MS,
      .help = "A message not done this long before it expires goes to poison."},
-    {.name = "unmatched", .type = CONFIG_CHOICE, .offset = OFFSET(unmatched), .text = "delete",
-     .choices = unmatched_choices, .help = "What becomes of a message that no hook matches."},
+    {.name = "unmatched",
+     .type = CONFIG_CHOICE,
+     .offset = OFFSET(unmatched),
+     .text = "delete",
+     .choices = unmatched_choices,
+     .help = "What becomes of a message that no hook matches."},
     {.name = NULL},
 };
 
@@ -133,9 +239,9 @@ static void check_queue(void *object, const struct node *map, struct mistakes *m
 }
 
 const struct config_table queue_table = {.name = "queue",
-                                                .size = sizeof(struct queue_settings),
-                                                .rows = queue_rows,
-                                                .check = check_queue};
+                                         .size = sizeof(struct queue_settings),
+                                         .rows = queue_rows,
+                                         .check = check_queue};
 
 bool queue_plan_equal(const struct queue_plan *a, const struct queue_plan *b)
 {
@@ -151,30 +257,75 @@ bool queue_plan_equal(const struct queue_plan *a, const struct queue_plan *b)
 #define OFFSET(member) offsetof(struct settings, member)
 
 static const struct config_row rows[] = {
-    {.name = "state_dir", .type = CONFIG_TEXT, .offset = OFFSET(state_dir),
-     .text = "/var/lib/cvnotifyd", .min = 1, .max = PATH_MAX_BYTES,
+    {.name = "state_dir",
+     .type = CONFIG_TEXT,
+     .offset = OFFSET(state_dir),
+     .text = "/var/lib/cvnotifyd",
+     .min = 1,
+     .max = PATH_MAX_BYTES,
      .help = "Where the daemon keeps what it must remember."},
-    {.name = "include", .type = CONFIG_TEXTS, .offset = OFFSET(include), .text = "conf.d/*.yaml",
+    {.name = "include",
+     .type = CONFIG_TEXTS,
+     .offset = OFFSET(include),
+     .text = "conf.d/*.yaml",
      .help = "More files, relative to this one; their lists are appended."},
-    {.name = "stop_timeout", .type = CONFIG_DURATION, .offset = OFFSET(stop_timeout_ms),
-     .text = "30s", .min = 0, .max = DAY_MS, .help = "How long running hooks may take at a stop."},
-    {.name = "history_days", .type = CONFIG_INT, .offset = OFFSET(history_days), .text = "30",
-     .min = 1, .max = 3650, .help = "How long finished work is remembered."},
-    {.name = "reload_on_change", .type = CONFIG_BOOL, .offset = OFFSET(reload_on_change),
-     .text = "false", .help = "Reload when the configuration file changes."},
-    {.name = "allow_insecure", .type = CONFIG_BOOL, .offset = OFFSET(allow_insecure),
-     .text = "false", .help = "Take http:// URLs off this machine too."},
-    {.name = "log", .type = CONFIG_OBJECT, .offset = OFFSET(log), .text = "", .table = &log_table,
+    {.name = "stop_timeout",
+     .type = CONFIG_DURATION,
+     .offset = OFFSET(stop_timeout_ms),
+     .text = "30s",
+     .min = 0,
+     .max = DAY_MS,
+     .help = "How long running hooks may take at a stop."},
+    {.name = "history_days",
+     .type = CONFIG_INT,
+     .offset = OFFSET(history_days),
+     .text = "30",
+     .min = 1,
+     .max = 3650,
+     .help = "How long finished work is remembered."},
+    {.name = "reload_on_change",
+     .type = CONFIG_BOOL,
+     .offset = OFFSET(reload_on_change),
+     .text = "false",
+     .help = "Reload when the configuration file changes."},
+    {.name = "allow_insecure",
+     .type = CONFIG_BOOL,
+     .offset = OFFSET(allow_insecure),
+     .text = "false",
+     .help = "Take http:// URLs off this machine too."},
+    {.name = "log",
+     .type = CONFIG_OBJECT,
+     .offset = OFFSET(log),
+     .text = "",
+     .table = &log_table,
      .help = "The log."},
-    {.name = "http", .type = CONFIG_OBJECT, .offset = OFFSET(http), .text = "",
-     .table = &http_table, .help = "The HTTP client."},
-    {.name = "control", .type = CONFIG_OBJECT, .offset = OFFSET(control), .text = "",
-     .table = &control_table, .help = "The control interface."},
-    {.name = "identities", .type = CONFIG_OBJECTS, .offset = OFFSET(identities),
-     .table = &identity_table, .help = "Who we are to Azure."},
-    {.name = "queues", .type = CONFIG_OBJECTS, .offset = OFFSET(queues), .table = &queue_table,
-     .required = true, .help = "The queues to wait on."},
-    {.name = "hooks", .type = CONFIG_OBJECTS, .offset = OFFSET(hooks), .table = &hook_table,
+    {.name = "http",
+     .type = CONFIG_OBJECT,
+     .offset = OFFSET(http),
+     .text = "",
+     .table = &http_table,
+     .help = "The HTTP client."},
+    {.name = "control",
+     .type = CONFIG_OBJECT,
+     .offset = OFFSET(control),
+     .text = "",
+     .table = &control_table,
+     .help = "The control interface."},
+    {.name = "identities",
+     .type = CONFIG_OBJECTS,
+     .offset = OFFSET(identities),
+     .table = &identity_table,
+     .help = "Who we are to Azure."},
+    {.name = "queues",
+     .type = CONFIG_OBJECTS,
+     .offset = OFFSET(queues),
+     .table = &queue_table,
+     .required = true,
+     .help = "The queues to wait on."},
+    {.name = "hooks",
+     .type = CONFIG_OBJECTS,
+     .offset = OFFSET(hooks),
+     .table = &hook_table,
      .help = "What to do about events."},
     {.name = NULL},
 };

@@ -100,8 +100,8 @@ struct snapshot {
     struct settings *settings;
     struct queue_plan *queues;
     unsigned queue_count;
-    struct node *tree;       /* what the settings' places point into */
-    char **files;            /* their names; the first is path, all that were read */
+    struct node *tree; /* what the settings' places point into */
+    char **files;      /* their names; the first is path, all that were read */
     unsigned file_count;
     struct own_identity *own; /* of the short forms `sas` and `connection_string` */
 };

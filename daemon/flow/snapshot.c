@@ -16,9 +16,9 @@
 #include "flow/settings.h"
 #include "net/url.h"
 
-#define MAX_FILE_BYTES    ((size_t)1024 * 1024)
-#define MAX_QUEUE_NAME    63
-#define POISON_SUFFIX     "-poison"
+#define MAX_FILE_BYTES ((size_t)1024 * 1024)
+#define MAX_QUEUE_NAME 63
+#define POISON_SUFFIX  "-poison"
 
 /* An identity made from a queue's short form, and the map that it was read from. */
 struct own_identity {
@@ -122,7 +122,9 @@ struct include_settings {
 };
 
 static const struct config_row include_rows[] = {
-    {.name = "include", .type = CONFIG_TEXTS, .offset = offsetof(struct include_settings, include),
+    {.name = "include",
+     .type = CONFIG_TEXTS,
+     .offset = offsetof(struct include_settings, include),
      .text = "conf.d/*.yaml"},
     {.name = NULL},
 };
@@ -183,8 +185,11 @@ static struct node *copy_scalar(const char *key, const struct node *at, const ch
 {
     struct node *node = xcalloc(1, sizeof(*node));
 
-    *node = (struct node){.type = NODE_SCALAR, .file = at->file, .line = at->line,
-                          .column = at->column, .key_line = at->key_line,
+    *node = (struct node){.type = NODE_SCALAR,
+                          .file = at->file,
+                          .line = at->line,
+                          .column = at->column,
+                          .key_line = at->key_line,
                           .key_column = at->key_column};
     node->key = xstrdup(key);
     node->text = xstrdup(text);
@@ -279,8 +284,9 @@ static unsigned count_segments(const char *path)
     return count;
 }
 
-static void check_url_parts(const struct url *url, const char *text, const struct settings *settings,
-                            const struct node *map, struct mistakes *mistakes)
+static void check_url_parts(const struct url *url, const char *text,
+                            const struct settings *settings, const struct node *map,
+                            struct mistakes *mistakes)
 {
     bool path_style = url_is_path_style(url);
     const char *slash = strrchr(text, '/');
@@ -423,8 +429,8 @@ static void resolve_queue(struct snapshot *snapshot, const struct queue_settings
 /* --- what the parts say of each other --- */
 
 /* Two entries of one list with one name. Every entry begins with its place and its name. */
-static void check_unique(const struct config_objects *objects, size_t name_offset,
-                         const char *what, struct mistakes *mistakes)
+static void check_unique(const struct config_objects *objects, size_t name_offset, const char *what,
+                         struct mistakes *mistakes)
 {
     for (unsigned i = 0; i < objects->count; i++) {
         const char *name = *(char **)((char *)objects->items[i] + name_offset);

@@ -19,12 +19,12 @@
 #include "loop/child.h"
 #include "loop/timer.h"
 
-#define EXIT_REJECT     65 /* EX_DATAERR */
-#define EXIT_LATER      75 /* EX_TEMPFAIL */
-#define LINE_BYTES      4096
-#define TAIL_BYTES      4096 /* the last output, for the ledger and the poison record */
-#define ARGUMENT_BYTES  ((size_t)128 * 1024)
-#define DEFAULT_PATH    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define EXIT_REJECT    65 /* EX_DATAERR */
+#define EXIT_LATER     75 /* EX_TEMPFAIL */
+#define LINE_BYTES     4096
+#define TAIL_BYTES     4096 /* the last output, for the ledger and the poison record */
+#define ARGUMENT_BYTES ((size_t)128 * 1024)
+#define DEFAULT_PATH   "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 struct settings {
     struct config_place place;
@@ -45,28 +45,73 @@ struct settings {
 #define DAY_MS         (24LL * 3600 * 1000)
 
 static const struct config_row rows[] = {
-    {.name = "command", .type = CONFIG_TEMPLATES, .offset = OFFSET(command), .required = true,
+    {.name = "command",
+     .type = CONFIG_TEMPLATES,
+     .offset = OFFSET(command),
+     .required = true,
      .help = "The program and its arguments; no shell; placeholders allowed."},
-    {.name = "timeout", .type = CONFIG_DURATION, .offset = OFFSET(timeout_ms), .text = "10m",
-     .min = 100, .max = 30 * DAY_MS, .help = "How long a run may take; then it has failed."},
-    {.name = "grace", .type = CONFIG_DURATION, .offset = OFFSET(grace_ms), .text = "10s", .min = 0,
-     .max = DAY_MS, .help = "From TERM to KILL when a run is ended."},
-    {.name = "parallel", .type = CONFIG_INT, .offset = OFFSET(parallel), .text = "1", .min = 1,
-     .max = 4096, .help = "How many runs at once."},
-    {.name = "user", .type = CONFIG_TEXT, .offset = OFFSET(user), .min = 1, .max = 256,
+    {.name = "timeout",
+     .type = CONFIG_DURATION,
+     .offset = OFFSET(timeout_ms),
+     .text = "10m",
+     .min = 100,
+     .max = 30 * DAY_MS,
+     .help = "How long a run may take; then it has failed."},
+    {.name = "grace",
+     .type = CONFIG_DURATION,
+     .offset = OFFSET(grace_ms),
+     .text = "10s",
+     .min = 0,
+     .max = DAY_MS,
+     .help = "From TERM to KILL when a run is ended."},
+    {.name = "parallel",
+     .type = CONFIG_INT,
+     .offset = OFFSET(parallel),
+     .text = "1",
+     .min = 1,
+     .max = 4096,
+     .help = "How many runs at once."},
+    {.name = "user",
+     .type = CONFIG_TEXT,
+     .offset = OFFSET(user),
+     .min = 1,
+     .max = 256,
      .help = "Run as this user, with its groups; the daemon's own when absent."},
-    {.name = "group", .type = CONFIG_TEXT, .offset = OFFSET(group), .min = 1, .max = 256,
+    {.name = "group",
+     .type = CONFIG_TEXT,
+     .offset = OFFSET(group),
+     .min = 1,
+     .max = 256,
      .help = "Run with this primary group."},
-    {.name = "directory", .type = CONFIG_TEXT, .offset = OFFSET(directory), .text = "/", .min = 1,
-     .max = 4096, .help = "Working directory."},
-    {.name = "umask", .type = CONFIG_OCTAL, .offset = OFFSET(umask), .text = "022", .min = 0,
-     .max = 0777, .help = "File mode creation mask."},
-    {.name = "env", .type = CONFIG_PAIRS, .offset = OFFSET(env),
+    {.name = "directory",
+     .type = CONFIG_TEXT,
+     .offset = OFFSET(directory),
+     .text = "/",
+     .min = 1,
+     .max = 4096,
+     .help = "Working directory."},
+    {.name = "umask",
+     .type = CONFIG_OCTAL,
+     .offset = OFFSET(umask),
+     .text = "022",
+     .min = 0,
+     .max = 0777,
+     .help = "File mode creation mask."},
+    {.name = "env",
+     .type = CONFIG_PAIRS,
+     .offset = OFFSET(env),
      .help = "More environment variables."},
-    {.name = "pass_env", .type = CONFIG_TEXTS, .offset = OFFSET(pass_env),
+    {.name = "pass_env",
+     .type = CONFIG_TEXTS,
+     .offset = OFFSET(pass_env),
      .help = "Variables of the daemon's own environment to hand on."},
-    {.name = "output_limit", .type = CONFIG_SIZE, .offset = OFFSET(output_limit), .text = "64K",
-     .min = 0, .max = 1LL << 30, .help = "How much output of a run goes to the log."},
+    {.name = "output_limit",
+     .type = CONFIG_SIZE,
+     .offset = OFFSET(output_limit),
+     .text = "64K",
+     .min = 0,
+     .max = 1LL << 30,
+     .help = "How much output of a run goes to the log."},
     {.name = NULL},
 };
 
@@ -86,7 +131,8 @@ static void check_table(void *object, const struct node *map, struct mistakes *m
     const struct settings *settings = object;
 
     if (settings->command.count == 0) {
-        mistakes_at_key(mistakes, map, "command", "command: name a program, as in [/usr/bin/deploy]");
+        mistakes_at_key(mistakes, map, "command",
+                        "command: name a program, as in [/usr/bin/deploy]");
         return;
     }
     for (unsigned i = 0; i < settings->command.count; i++)
@@ -97,7 +143,8 @@ static void check_table(void *object, const struct node *map, struct mistakes *m
                         settings->directory);
     for (unsigned i = 0; i < settings->env.count; i++) {
         template_free(values_compile(settings->env.values[i], map, "env", mistakes));
-        if (str_starts(settings->env.names[i], "CVN_") || strchr(settings->env.names[i], '=') != NULL)
+        if (str_starts(settings->env.names[i], "CVN_") ||
+            strchr(settings->env.names[i], '=') != NULL)
             mistakes_at_key(mistakes, map, "env",
                             "env: \"%s\" can not be set here; names that begin with CVN_ are the "
                             "message's",
@@ -122,7 +169,8 @@ static void check(const void *object, struct mistakes *mistakes)
     }
     if (!account_is_allowed(&account))
         mistakes_at_key(mistakes, settings->place.map, key,
-                        "%s: running as another user needs root, or CAP_SETUID and CAP_SETGID", key);
+                        "%s: running as another user needs root, or CAP_SETUID and CAP_SETGID",
+                        key);
     account_done(&account);
 }
 
@@ -161,7 +209,7 @@ static struct template **compile_all(char *const *texts, unsigned count)
 
 static void free_all(struct template **templates)
 {
-    for (struct template **template = templates; *template != NULL; template++)
+    for (struct template **template = templates; *template != NULL; template ++)
         template_free(*template);
     free(templates);
 }
@@ -384,8 +432,7 @@ static void on_timer(void *arg)
     struct run *run = arg;
     struct err err = run->err;
 
-    finish(run, &(struct hook_result){
-                    .outcome = HOOK_FAILED, .exit_status = -1, .text = err.text});
+    finish(run, &(struct hook_result){.outcome = HOOK_FAILED, .exit_status = -1, .text = err.text});
 }
 
 static void start_child(struct run *run, const struct texts *argv, const struct texts *env)
@@ -395,7 +442,8 @@ static void start_child(struct run *run, const struct texts *argv, const struct 
     autobuf document;
 
     buf_init(&document, BUF_ANY_SIZE);
-    event_document(message->event, message->id, message->queue_url, message->inserted_ms, &document);
+    event_document(message->event, message->id, message->queue_url, message->inserted_ms,
+                   &document);
     buf_putc(&document, '\n');
     run->child = child_start(run->exec->context.children,
                              &(struct child_spec){
@@ -445,7 +493,10 @@ static void stop(void *arg)
 const struct hook_kind hook_kind_exec = {
     .name = "exec",
     .doc = "Runs a program; its exit status decides.",
-    .table = {.name = "exec hook", .size = sizeof(struct settings), .rows = rows, .check = check_table},
+    .table = {.name = "exec hook",
+              .size = sizeof(struct settings),
+              .rows = rows,
+              .check = check_table},
     .check = check,
     .parallel = parallel,
     .record_start = true,

@@ -38,14 +38,31 @@ struct settings {
 #define OFFSET(member) offsetof(struct settings, member)
 
 static const struct config_row rows[] = {
-    {.name = "path", .type = CONFIG_TEXT, .offset = OFFSET(path), .min = 1, .max = 4095,
+    {.name = "path",
+     .type = CONFIG_TEXT,
+     .offset = OFFSET(path),
+     .min = 1,
+     .max = 4095,
      .help = "The file that gets one line an event."},
-    {.name = "directory", .type = CONFIG_TEXT, .offset = OFFSET(directory), .min = 1, .max = 4000,
+    {.name = "directory",
+     .type = CONFIG_TEXT,
+     .offset = OFFSET(directory),
+     .min = 1,
+     .max = 4000,
      .help = "Instead of path: the directory that gets one file an event."},
-    {.name = "name", .type = CONFIG_TEMPLATE, .offset = OFFSET(name), .min = 1, .max = 1024,
+    {.name = "name",
+     .type = CONFIG_TEMPLATE,
+     .offset = OFFSET(name),
+     .min = 1,
+     .max = 1024,
      .help = "With directory: the file's name; placeholders allowed."},
-    {.name = "mode", .type = CONFIG_OCTAL, .offset = OFFSET(mode), .text = "0640", .min = 0200,
-     .max = 0777, .help = "Permissions of a new file."},
+    {.name = "mode",
+     .type = CONFIG_OCTAL,
+     .offset = OFFSET(mode),
+     .text = "0640",
+     .min = 0200,
+     .max = 0777,
+     .help = "Permissions of a new file."},
     {.name = NULL},
 };
 
@@ -63,17 +80,18 @@ static void check_table(void *object, const struct node *map, struct mistakes *m
         mistakes_at_key(mistakes, map, one ? "path" : "directory",
                         "%s: \"%s\" must be an absolute path", one ? "path" : "directory", place);
     if (each != (settings->name != NULL))
-        mistakes_at(mistakes, map, "file: directory and name go together, as in "
-                                   "name: \"{event}-{message_id}.json\"");
+        mistakes_at(mistakes, map,
+                    "file: directory and name go together, as in "
+                    "name: \"{event}-{message_id}.json\"");
     else if (each)
         template_free(values_compile(settings->name, map, "name", mistakes));
 }
 
 struct run {
     const struct hook_call *call;
-    struct buf line;  /* the document and its newline */
-    char *name;       /* in a directory */
-    bool look_first;  /* it was delivered before: its line may be there already */
+    struct buf line; /* the document and its newline */
+    char *name;      /* in a directory */
+    bool look_first; /* it was delivered before: its line may be there already */
     int64_t started_ms;
     enum hook_outcome outcome;
     struct err err;
@@ -186,7 +204,8 @@ static bool needs_end(const struct file *file, int fd, int64_t size)
     const struct run *run;
     char last = '\n';
 
-    STAILQ_FOREACH (run, &file->writing, entry) {
+    STAILQ_FOREACH(run, &file->writing, entry)
+    {
         if (run->look_first)
             return true;
     }
@@ -209,7 +228,8 @@ static bool write_lines(struct file *file, struct err *err)
     if (needs_end(file, fd, size) &&
         (!read_end(fd, size, &end) || (size = mend_end(fd, size, &end)) < 0))
         return fail(err, "read", path);
-    STAILQ_FOREACH (run, &file->writing, entry) {
+    STAILQ_FOREACH(run, &file->writing, entry)
+    {
         if (!run->look_first || !is_there(run, &end))
             buf_append(&text, run->line.data, run->line.len);
     }
@@ -233,8 +253,8 @@ static bool write_one(const struct settings *settings, const struct run *run, st
     uuid_new(unique);
     autofree char *path = xasprintf("%s/%s", settings->directory, run->name);
     autofree char *temporary = xasprintf("%s/.%.36s.tmp", settings->directory, unique);
-    autoclose int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
-                            (mode_t)settings->mode);
+    autoclose int fd =
+        open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, (mode_t)settings->mode);
     if (fd < 0)
         return fail(err, "make", temporary);
     if (fchmod(fd, (mode_t)settings->mode) == 0 && append(fd, 0, &run->line, path, err) &&
@@ -251,13 +271,15 @@ static void write_each(struct file *file)
     struct run *run;
     struct err err;
 
-    STAILQ_FOREACH (run, &file->writing, entry) {
+    STAILQ_FOREACH(run, &file->writing, entry)
+    {
         if (run->outcome == HOOK_DONE && !write_one(settings, run, &run->err))
             run->outcome = HOOK_HOST_FAULT;
     }
     if (sync_directory(settings->directory, &err))
         return;
-    STAILQ_FOREACH (run, &file->writing, entry) {
+    STAILQ_FOREACH(run, &file->writing, entry)
+    {
         if (run->outcome == HOOK_DONE) {
             run->outcome = HOOK_HOST_FAULT;
             run->err = err;
@@ -277,7 +299,8 @@ static void job_run(void *arg)
     }
     if (write_lines(file, &err))
         return;
-    STAILQ_FOREACH (run, &file->writing, entry) {
+    STAILQ_FOREACH(run, &file->writing, entry)
+    {
         run->outcome = HOOK_HOST_FAULT;
         run->err = err;
     }
@@ -402,7 +425,10 @@ static void stop(void *run)
 const struct hook_kind hook_kind_file = {
     .name = "file",
     .doc = "Writes the event to a file, one line or one file each.",
-    .table = {.name = "file hook", .size = sizeof(struct settings), .rows = rows, .check = check_table},
+    .table = {.name = "file hook",
+              .size = sizeof(struct settings),
+              .rows = rows,
+              .check = check_table},
     .parallel = parallel,
     .create = create,
     .destroy = destroy,

@@ -46,9 +46,9 @@ extern const struct config_table hook_table;
 struct hook_message {
     const struct event *event;
     const char *id;
-    const char *queue;     /* its name in the configuration */
+    const char *queue; /* its name in the configuration */
     const char *queue_url;
-    int64_t inserted_ms;   /* wall clock */
+    int64_t inserted_ms; /* wall clock */
     unsigned dequeue_count;
 };
 
@@ -92,7 +92,7 @@ struct hook_call {
 
 struct hook_kind {
     const char *name;
-    const char *doc; /* one line */
+    const char *doc;           /* one line */
     struct config_table table; /* of its settings, which begin with struct config_place */
     /* Looks at what the settings point at (users, rights). Blocks, as an identity kind's check does;
      * adds mistakes. May be NULL. */
@@ -104,7 +104,8 @@ struct hook_kind {
     void *(*create)(const struct hook_context *context, const char *name, const void *settings);
     void (*destroy)(void *self); /* no run is open then */
     void *(*start)(void *self, const struct hook_call *call);
-    void (*stop)(void *run); /* ends it soon, its result being HOOK_INTERRUPTED if it was not done */
+    void (*stop)(
+        void *run); /* ends it soon, its result being HOOK_INTERRUPTED if it was not done */
 };
 
 extern const struct hook_kind *const hook_kinds[];

@@ -22,18 +22,18 @@
 #include "hook/values.h"
 #include "loop/timer.h"
 
-#define LINE_BYTES    8192
-#define RETRY_MS      50   /* while the receiver's buffer is full */
-#define PATIENCE_MS   5000
-#define UNIX_PREFIX   "unix://"
+#define LINE_BYTES  8192
+#define RETRY_MS    50 /* while the receiver's buffer is full */
+#define PATIENCE_MS 5000
+#define UNIX_PREFIX "unix://"
 
 /* In the order of their codes (RFC 5424, section 6.2.1). */
 static const char *const facilities[] = {
-    "kern",   "user",   "mail",   "daemon", "auth",   "syslog", "lpr",    "news",
-    "uucp",   "cron",   "authpriv", "ftp",  "ntp",    "audit",  "alert",  "clock",
-    "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7", NULL};
-static const char *const levels[] = {"emerg",   "alert",  "crit", "err",
-                                     "warning", "notice", "info", "debug", NULL};
+    "kern",   "user",     "mail",   "daemon", "auth",   "syslog", "lpr",   "news",   "uucp",
+    "cron",   "authpriv", "ftp",    "ntp",    "audit",  "alert",  "clock", "local0", "local1",
+    "local2", "local3",   "local4", "local5", "local6", "local7", NULL};
+static const char *const levels[] = {"emerg",  "alert", "crit",  "err", "warning",
+                                     "notice", "info",  "debug", NULL};
 
 struct settings {
     struct config_place place;
@@ -47,17 +47,39 @@ struct settings {
 #define OFFSET(member) offsetof(struct settings, member)
 
 static const struct config_row rows[] = {
-    {.name = "facility", .type = CONFIG_CHOICE, .offset = OFFSET(facility), .text = "local3",
-     .choices = facilities, .help = "Syslog facility."},
-    {.name = "level", .type = CONFIG_CHOICE, .offset = OFFSET(level), .text = "err",
-     .choices = levels, .help = "Syslog severity."},
-    {.name = "ident", .type = CONFIG_TEXT, .offset = OFFSET(ident), .text = "cvnotifyd", .min = 1,
-     .max = 48, .help = "The program's name in the line."},
-    {.name = "text", .type = CONFIG_TEMPLATE, .offset = OFFSET(text),
+    {.name = "facility",
+     .type = CONFIG_CHOICE,
+     .offset = OFFSET(facility),
+     .text = "local3",
+     .choices = facilities,
+     .help = "Syslog facility."},
+    {.name = "level",
+     .type = CONFIG_CHOICE,
+     .offset = OFFSET(level),
+     .text = "err",
+     .choices = levels,
+     .help = "Syslog severity."},
+    {.name = "ident",
+     .type = CONFIG_TEXT,
+     .offset = OFFSET(ident),
+     .text = "cvnotifyd",
+     .min = 1,
+     .max = 48,
+     .help = "The program's name in the line."},
+    {.name = "text",
+     .type = CONFIG_TEMPLATE,
+     .offset = OFFSET(text),
      .text = "{event} project={project_id} iteration={iteration_id:-} message={message_id}",
-     .min = 1, .max = 4096, .help = "The line; placeholders allowed."},
-    {.name = "server", .type = CONFIG_TEXT, .offset = OFFSET(server), .text = "unix:///dev/log",
-     .min = 1, .max = 1024, .help = "Where to: unix:///PATH, the local socket."},
+     .min = 1,
+     .max = 4096,
+     .help = "The line; placeholders allowed."},
+    {.name = "server",
+     .type = CONFIG_TEXT,
+     .offset = OFFSET(server),
+     .text = "unix:///dev/log",
+     .min = 1,
+     .max = 1024,
+     .help = "Where to: unix:///PATH, the local socket."},
     {.name = NULL},
 };
 
@@ -81,8 +103,8 @@ static void check_table(void *object, const struct node *map, struct mistakes *m
         mistakes_at_key(mistakes, map, "server", "server: the path may have %zu characters",
                         room - 1);
     if (strpbrk(settings->ident, " :[]") != NULL)
-        mistakes_at_key(mistakes, map, "ident",
-                        "ident: \"%s\" may hold no blank, colon or bracket", settings->ident);
+        mistakes_at_key(mistakes, map, "ident", "ident: \"%s\" may hold no blank, colon or bracket",
+                        settings->ident);
 }
 
 struct syslog {
@@ -237,7 +259,10 @@ static void stop(void *arg)
 const struct hook_kind hook_kind_syslog = {
     .name = "syslog",
     .doc = "Writes a line to syslog.",
-    .table = {.name = "syslog hook", .size = sizeof(struct settings), .rows = rows, .check = check_table},
+    .table = {.name = "syslog hook",
+              .size = sizeof(struct settings),
+              .rows = rows,
+              .check = check_table},
     .parallel = parallel,
     .create = create,
     .destroy = destroy,

@@ -15,8 +15,8 @@
 #include "event/event.h"
 #include "hook/hook.h"
 
-static const char *const message_names[] = {"message_id", "queue", "inserted", "attempt", "hook",
-                                            NULL};
+static const char *const message_names[] = {"message_id", "queue", "inserted",
+                                            "attempt",    "hook",  NULL};
 
 #define MAX_NAMES 32
 

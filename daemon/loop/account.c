@@ -81,8 +81,7 @@ static void find_ourselves(struct account *account)
         account->group_count = 0;
 }
 
-bool account_find(const char *user, const char *group, struct account *ret_account,
-                  struct err *err)
+bool account_find(const char *user, const char *group, struct account *ret_account, struct err *err)
 {
     struct account account = {.ours = user == NULL && group == NULL};
     bool good = true;

@@ -222,8 +222,8 @@ static struct child_result judge(const struct child *child, int status)
     };
 
     /* A script that answers a stop's TERM with status 0 says that its work is done. */
-    if (ours && (child->reason == CHILD_TIMED_OUT || result.end == CHILD_SIGNALLED ||
-                 result.value != 0))
+    if (ours &&
+        (child->reason == CHILD_TIMED_OUT || result.end == CHILD_SIGNALLED || result.value != 0))
         result.end = child->reason;
     return result;
 }
@@ -241,7 +241,8 @@ static struct child *find(const struct children *children, pid_t pid)
 {
     struct child *child;
 
-    LIST_FOREACH (child, &children->all, entry) {
+    LIST_FOREACH(child, &children->all, entry)
+    {
         if (child->state != CHILD_SPAWNING && child->process.pid == pid)
             return child;
     }

@@ -21,18 +21,19 @@ struct loop;
 struct worker;
 
 struct child_spec {
-    const char *const *argv;  /* argv[0] with a slash is a path, else it is looked up in PATH of env */
-    const char *const *env;   /* "NAME=value"; HOME of the user is added when it is not there */
+    const char *const
+        *argv; /* argv[0] with a slash is a path, else it is looked up in PATH of env */
+    const char *const *env; /* "NAME=value"; HOME of the user is added when it is not there */
     const char *directory;
     mode_t umask;
-    const char *user;         /* NULL: ours. Name or number; its groups come with it */
-    const char *group;        /* NULL: the user's */
-    const char *input;        /* for stdin; a child that does not read it is no error */
+    const char *user;  /* NULL: ours. Name or number; its groups come with it */
+    const char *group; /* NULL: the user's */
+    const char *input; /* for stdin; a child that does not read it is no error */
     size_t input_len;
-    int64_t timeout_ms;       /* then the group gets TERM */
-    int64_t grace_ms;         /* from TERM to KILL */
-    int64_t output_limit;     /* bytes of output passed on; the rest is read and dropped */
-    size_t line_limit;        /* a longer line is passed on in parts */
+    int64_t timeout_ms;   /* then the group gets TERM */
+    int64_t grace_ms;     /* from TERM to KILL */
+    int64_t output_limit; /* bytes of output passed on; the rest is read and dropped */
+    size_t line_limit;    /* a longer line is passed on in parts */
 };
 
 enum child_end {

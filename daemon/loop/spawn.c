@@ -42,10 +42,10 @@ struct failure {
 struct plan {
     const struct child_spec *spec;
     struct account account;
-    char **programs;   /* paths to try, ends with NULL */
-    const char **env;  /* spec's and HOME */
-    char *home;        /* "HOME=..." */
-    sigset_t mask;     /* to restore */
+    char **programs;  /* paths to try, ends with NULL */
+    const char **env; /* spec's and HOME */
+    char *home;       /* "HOME=..." */
+    sigset_t mask;    /* to restore */
     int input[2];
     int output[2];
     int status[2];

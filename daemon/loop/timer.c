@@ -20,16 +20,16 @@ void timer_init(struct timer *timer, struct loop *loop, timer_fn *fn, void *arg)
 {
     timer->fn = fn;
     timer->arg = arg;
-    timer->event = evtimer_new(loop_base(loop), on_timeout, timer);
-    if (timer->event == NULL)
+    timer->handle = evtimer_new(loop_base(loop), on_timeout, timer);
+    if (timer->handle == NULL)
         abort();
 }
 
 void timer_done(struct timer *timer)
 {
-    if (timer->event != NULL)
-        event_free(timer->event);
-    timer->event = NULL;
+    if (timer->handle != NULL)
+        event_free(timer->handle);
+    timer->handle = NULL;
 }
 
 void timer_set(struct timer *timer, int64_t delay_ms)
@@ -40,15 +40,15 @@ void timer_set(struct timer *timer, int64_t delay_ms)
         delay_ms = 0;
     delay.tv_sec = (time_t)(delay_ms / 1000);
     delay.tv_usec = (suseconds_t)(delay_ms % 1000 * 1000);
-    evtimer_add(timer->event, &delay);
+    evtimer_add(timer->handle, &delay);
 }
 
 void timer_clear(struct timer *timer)
 {
-    evtimer_del(timer->event);
+    evtimer_del(timer->handle);
 }
 
 bool timer_is_set(const struct timer *timer)
 {
-    return evtimer_pending(timer->event, NULL);
+    return evtimer_pending(timer->handle, NULL);
 }

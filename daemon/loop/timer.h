@@ -6,13 +6,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct event;
 struct loop;
 
 typedef void timer_fn(void *arg);
 
 struct timer {
-    struct event *event;
+    void *handle; /* libevent's */
     timer_fn *fn;
     void *arg;
 };

@@ -50,7 +50,6 @@ struct http {
     uint64_t sent;
 };
 
-
 const char *http_method_name(enum http_method method)
 {
     switch (method) {

@@ -21,11 +21,11 @@ struct http_call;
 struct loop;
 
 struct http_settings {
-    const char *ca_file;     /* NULL: the system's */
-    const char *proxy;       /* NULL: the environment's; loopback and link-local never use one */
-    int64_t timeout_ms;      /* for a whole call, when the request names none */
+    const char *ca_file; /* NULL: the system's */
+    const char *proxy;   /* NULL: the environment's; loopback and link-local never use one */
+    int64_t timeout_ms;  /* for a whole call, when the request names none */
     const char *user_agent;
-    long max_connections;    /* to one host; calls beyond it wait their turn inside their time */
+    long max_connections; /* to one host; calls beyond it wait their turn inside their time */
 };
 
 enum http_method { HTTP_GET, HTTP_HEAD, HTTP_PUT, HTTP_POST, HTTP_DELETE };
@@ -36,12 +36,12 @@ const char *http_method_name(enum http_method method);
 /* A request under construction. Identities add headers or query parameters to it before it starts. */
 struct http_request {
     enum http_method method;
-    struct buf url;                       /* whole, percent-encoded */
-    char *headers[HTTP_MAX_HEADERS];      /* "Name: value", owned */
+    struct buf url;                  /* whole, percent-encoded */
+    char *headers[HTTP_MAX_HEADERS]; /* "Name: value", owned */
     unsigned header_count;
-    struct buf body;                      /* sent with PUT and POST, length 0 included */
-    int64_t timeout_ms;                   /* 0: the client's */
-    size_t max_reply_bytes;               /* a longer body fails the call; 0: 1 MiB */
+    struct buf body;        /* sent with PUT and POST, length 0 included */
+    int64_t timeout_ms;     /* 0: the client's */
+    size_t max_reply_bytes; /* a longer body fails the call; 0: 1 MiB */
 };
 
 void http_request_init(struct http_request *request, enum http_method method);

@@ -9,7 +9,7 @@
 static const struct {
     int64_t first_ms, cap_ms;
 } spans[RETRY_CAUSES] = {
-    [RETRY_NETWORK] = {500, 15000},   [RETRY_SERVER] = {1000, 30000},
+    [RETRY_NETWORK] = {500, 15000},    [RETRY_SERVER] = {1000, 30000},
     [RETRY_THROTTLED] = {1000, 60000}, [RETRY_AUTH] = {2000, 120000},
     [RETRY_MISSING] = {2000, 60000},
 };

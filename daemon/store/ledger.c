@@ -129,7 +129,7 @@ void ledger_close(struct ledger *ledger)
 }
 
 static struct record *find(const struct ledger *ledger, const char *queue_url,
-                          const char *message_id)
+                           const char *message_id)
 {
     struct record key = {
         .queue_url = (char *)(uintptr_t)queue_url,
@@ -141,7 +141,7 @@ static struct record *find(const struct ledger *ledger, const char *queue_url,
 }
 
 static struct record *find_or_add(struct ledger *ledger, const char *queue_url,
-                                 const char *message_id)
+                                  const char *message_id)
 {
     struct record *entry = find(ledger, queue_url, message_id);
 

@@ -33,13 +33,13 @@ const char *ledger_state_name(enum ledger_state state);
 struct ledger_step {
     const char *hook;
     enum ledger_state state;
-    unsigned attempts;      /* spent */
-    unsigned delays;        /* waits so far, attempts and laters together */
+    unsigned attempts; /* spent */
+    unsigned delays;   /* waits so far, attempts and laters together */
     unsigned interruptions;
-    int exit_status;        /* of the last run, -1 when there was none */
-    int64_t ended_ms;       /* wall clock, of the last change */
-    const char *reason;     /* why rejected: `rejected`, `out-of-attempts`, ...; else NULL */
-    const char *tail;       /* last lines of output, masked; NULL when none */
+    int exit_status;    /* of the last run, -1 when there was none */
+    int64_t ended_ms;   /* wall clock, of the last change */
+    const char *reason; /* why rejected: `rejected`, `out-of-attempts`, ...; else NULL */
+    const char *tail;   /* last lines of output, masked; NULL when none */
 };
 
 struct ledger_message {
@@ -49,8 +49,7 @@ struct ledger_message {
 };
 
 /* err is NULL when the ledger answered. The message is borrowed for the callback. */
-typedef void ledger_read_fn(void *arg, const struct ledger_message *message,
-                            const struct err *err);
+typedef void ledger_read_fn(void *arg, const struct ledger_message *message, const struct err *err);
 typedef void ledger_done_fn(void *arg, const struct err *err);
 
 struct ledger *ledger_open(struct loop *loop);

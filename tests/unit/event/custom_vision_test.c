@@ -36,7 +36,7 @@ static void named(const char *text, const char *expected)
 
     if (!str_equal(event->name, expected))
         fail_msg("'%s' is %s, not %s", text, event->name, expected);
-    event_free(event);
+    event_discard(event);
 }
 
 static void refused(const char *text, const char *expected)
@@ -74,7 +74,7 @@ static void test_case_and_order_do_not_matter(void **state)
     assert_string_equal(event->iteration_id, ITERATION);
     assert_null(event->model_uri);
     assert_null(event->platform);
-    event_free(event);
+    event_discard(event);
 }
 
 static void test_data_is_the_content(void **state)
@@ -88,7 +88,7 @@ static void test_data_is_the_content(void **state)
                         "{\"projectId\":\"" PROJECT "\",\"N\":1.50,\"n\":\"\xc3\xa9\"}");
     assert_null(event->status);
     assert_null(event->iteration_id);
-    event_free(event);
+    event_discard(event);
 }
 
 static void test_versions(void **state)
@@ -129,12 +129,12 @@ static void test_unknown_keeps_what_is_well_formed(void **state)
     assert_string_equal(event->iteration_id, ITERATION);
     assert_string_equal(event->platform, "onnx");
     assert_string_equal(event->data, text);
-    event_free(event);
+    event_discard(event);
     event = good("{\"version\":2,\"type\":5,\"Content\":{\"projectId\":\"x\",\"modelUri\":5}}");
     assert_null(event->type);
     assert_null(event->project_id);
     assert_null(event->model_uri);
-    event_free(event);
+    event_discard(event);
     named("{\"version\":2}", "unknown");
     named("{\"type\":\"Deleted\"}", "unknown");
     named("{\"type\":\"Deleted\",\"Content\":5}", "unknown");
@@ -201,7 +201,7 @@ static void test_first_of_doubled_names_wins(void **state)
                                "\"" PROJECT "\",\"projectid\":\"x\"},\"content\":[]}");
 
     assert_string_equal(event->project_id, PROJECT);
-    event_free(event);
+    event_discard(event);
 }
 
 static void platform_is(const char *uri, const char *expected)
@@ -212,7 +212,7 @@ static void platform_is(const char *uri, const char *expected)
     if (!str_equal(event->platform, expected))
         fail_msg("'%s' gives %s", uri, event->platform);
     assert_true(str_equal(event->model_uri, uri[0] == '\0' ? NULL : uri));
-    event_free(event);
+    event_discard(event);
 }
 
 static void test_platforms(void **state)
@@ -247,7 +247,7 @@ static void test_null_model_uri_is_missing(void **state)
     struct event *event = good(EXPORT ",\"modelUri\":null}}");
 
     assert_null(event->model_uri);
-    event_free(event);
+    event_discard(event);
 }
 
 int main(void)

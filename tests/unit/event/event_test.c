@@ -83,24 +83,24 @@ static void test_plain_and_base64(void **state)
 
     struct event *event = good(export, strlen(export));
     is_the_export(event, EVENT_PLAIN);
-    event_free(event);
+    event_discard(event);
     buf_init(&text, BUF_ANY_SIZE);
     buf_printf(&text, "\xef\xbb\xbf\r\n %s\r\n", export);
     event = good(text.data, text.len);
     is_the_export(event, EVENT_PLAIN);
-    event_free(event);
+    event_discard(event);
     buf_init(&encoded, BUF_ANY_SIZE);
     base64_encode(text.data, text.len, &encoded);
     event = good(encoded.data, encoded.len);
     is_the_export(event, EVENT_BASE64);
-    event_free(event);
+    event_discard(event);
     /* The base64 itself behind a byte order mark, and in lines. */
     buf_reset(&text);
     buf_printf(&text, "\xef\xbb\xbf %.76s\r\n%s\r\n", encoded.data, encoded.data + 76);
     event = good(text.data, text.len);
     is_the_export(event, EVENT_BASE64);
-    event_free(event);
-    event_free(NULL);
+    event_discard(event);
+    event_discard(NULL);
 }
 
 static void test_undecodable(void **state)
@@ -141,7 +141,7 @@ static void test_size_and_depth(void **state)
     buf_puts(&text, export);
     while (text.len < EVENT_MAX_TEXT)
         buf_putc(&text, ' ');
-    event_free(good(text.data, text.len));
+    event_discard(good(text.data, text.len));
     buf_putc(&text, ' ');
     assert_string_equal(decode(text.data, text.len, &event), "too-big");
     buf_init(&deep, BUF_ANY_SIZE);
@@ -156,7 +156,7 @@ static void test_size_and_depth(void **state)
         const char *reason = decode(deep.data, deep.len, &event);
         if (levels == 31) {
             assert_null(reason);
-            event_free(event);
+            event_discard(event);
         } else {
             assert_string_equal(reason, "too-deep");
         }
@@ -245,7 +245,7 @@ static void test_fields(void **state)
     assert_null(event_field(event, "message_id"));
     assert_null(event_field(event, ""));
     assert_null(event_field(event, "Type"));
-    event_free(event);
+    event_discard(event);
     const struct event bare = {.name = "unknown"};
     assert_string_equal(event_field(&bare, "event"), "unknown");
     assert_null(event_field(&bare, "project_id"));
@@ -302,7 +302,7 @@ static void test_document_is_one_line(void **state)
     assert_null(strpbrk(out.data, "\r\n"));
     assert_int_equal(json_parse(out.data, out.len, 33, &doc), JSON_OK);
     json_doc_free(doc);
-    event_free(event);
+    event_discard(event);
 }
 
 int main(void)
