@@ -151,6 +151,15 @@ static void print_list(const char *what, const struct config_texts *list)
         printf("%s%s", i == 0 ? what : ", ", list->items[i]);
 }
 
+/* A credential is there only when the service manager starts us. */
+static void print_unchecked(const struct identity_settings *identity)
+{
+    const char *credential = config_credential(&identity_table, identity);
+
+    if (credential != NULL && getenv("CREDENTIALS_DIRECTORY") == NULL)
+        printf("  credential %s: not checked, for $CREDENTIALS_DIRECTORY is not set\n", credential);
+}
+
 static void print_queue(const struct queue_plan *plan)
 {
     const struct queue_settings *queue = plan->settings;
@@ -163,6 +172,9 @@ static void print_queue(const struct queue_plan *plan)
            unit_duration_text(queue->poll_min_ms, fast),
            unit_duration_text(queue->poll_max_ms, slow), unit_duration_text(queue->lease_ms, lease),
            (long long)queue->parallel, plan->poison_url);
+    print_unchecked(plan->identity);
+    if (plan->poison_identity != plan->identity)
+        print_unchecked(plan->poison_identity);
 }
 
 static void print_hook(const struct hook_settings *hook)

@@ -70,7 +70,7 @@ static bool put_named(struct expansion *expansion, const char *name, const char 
                                            "nest, and a default ends at its first \"}\"",
                                            name));
     const char *value = expansion->getenv_fn(name);
-    expansion->expanded = true;
+    expansion->expanded |= value != NULL && *value != '\0';
     if (has_default && (value == NULL || *value == '\0'))
         put_default(expansion, rest + 2, len - 2);
     else if (value != NULL)

@@ -199,29 +199,36 @@ bool config_equal(const struct config_table *table, const void *a, const void *b
     return true;
 }
 
-static bool any_has_literal_secret(const struct config_table *table,
-                                   const struct config_objects *objects)
+typedef bool secret_test(const struct config_secret *secret);
+
+static const struct config_secret *find_secret(const struct config_table *table, const void *object,
+                                               secret_test *wanted);
+
+static const struct config_secret *find_in_all(const struct config_table *table,
+                                               const struct config_objects *objects,
+                                               secret_test *wanted)
 {
-    for (unsigned i = 0; i < objects->count; i++) {
-        if (config_has_literal_secret(table, objects->items[i]))
-            return true;
-    }
-    return false;
+    const struct config_secret *found = NULL;
+
+    for (unsigned i = 0; i < objects->count && found == NULL; i++)
+        found = find_secret(table, objects->items[i], wanted);
+    return found;
 }
 
-static bool member_has_literal_secret(const struct config_row *row, const void *member)
+static const struct config_secret *find_in_member(const struct config_row *row, const void *member,
+                                                  secret_test *wanted)
 {
     switch (row->type) {
     case CONFIG_SECRET:
-        return ((const struct config_secret *)member)->literal;
+        return wanted(member) ? member : NULL;
     case CONFIG_OBJECT:
-        return config_has_literal_secret(row->table, *(void *const *)member);
+        return find_secret(row->table, *(void *const *)member, wanted);
     case CONFIG_OBJECTS:
-        return any_has_literal_secret(row->table, member);
+        return find_in_all(row->table, member, wanted);
     case CONFIG_ONE_OF:
     case CONFIG_KIND:
-        return config_has_literal_secret(kind_table(row, member),
-                                         ((const struct config_one_of *)member)->object);
+        return find_secret(kind_table(row, member), ((const struct config_one_of *)member)->object,
+                           wanted);
     case CONFIG_TEXT:
     case CONFIG_TEMPLATE:
     case CONFIG_BOOL:
@@ -236,18 +243,42 @@ static bool member_has_literal_secret(const struct config_row *row, const void *
     case CONFIG_PAIRS:
         break;
     }
-    return false;
+    return NULL;
+}
+
+/* The first secret in an object, or below it, that is wanted. */
+static const struct config_secret *find_secret(const struct config_table *table, const void *object,
+                                               secret_test *wanted)
+{
+    const struct config_secret *found = NULL;
+
+    if (object == NULL)
+        return NULL;
+    for (const struct config_row *row = table->rows; row->name != NULL && found == NULL; row++)
+        found = find_in_member(row, const_member_of(row, object), wanted);
+    return found;
+}
+
+static bool is_literal(const struct config_secret *secret)
+{
+    return secret->literal;
 }
 
 bool config_has_literal_secret(const struct config_table *table, const void *object)
 {
-    if (object == NULL)
-        return false;
-    for (const struct config_row *row = table->rows; row->name != NULL; row++) {
-        if (member_has_literal_secret(row, const_member_of(row, object)))
-            return true;
-    }
-    return false;
+    return find_secret(table, object, is_literal) != NULL;
+}
+
+static bool is_credential(const struct config_secret *secret)
+{
+    return secret->credential != NULL;
+}
+
+const char *config_credential(const struct config_table *table, const void *object)
+{
+    const struct config_secret *found = find_secret(table, object, is_credential);
+
+    return found == NULL ? NULL : found->credential;
 }
 
 bool config_secret_is_set(const struct config_secret *secret)

@@ -89,8 +89,8 @@ static void add_not_scalar(const struct reader *reader, const struct config_row 
 bool reader_expand(const struct reader *reader, const struct config_row *row, const char *name,
                    const struct node *node, char **ret_text, bool *ret_expanded)
 {
-    bool is_template = row->type == CONFIG_TEMPLATE || row->type == CONFIG_TEMPLATES ||
-                       row->type == CONFIG_PAIRS;
+    bool is_template =
+        row->type == CONFIG_TEMPLATE || row->type == CONFIG_TEMPLATES || row->type == CONFIG_PAIRS;
     autofree char *reason = NULL;
 
     if (node->type != NODE_SCALAR) {

@@ -142,9 +142,11 @@ void config_free(const struct config_table *table, void *object);
 bool config_equal(const struct config_table *table, const void *a, const void *b);
 /* Whether any CONFIG_SECRET in the object, or below it, was written literally in the file. */
 bool config_has_literal_secret(const struct config_table *table, const void *object);
+/* The first systemd credential that a CONFIG_SECRET of the object, or below it, names; NULL: none. */
+const char *config_credential(const struct config_table *table, const void *object);
 bool config_secret_is_set(const struct config_secret *secret);
 /* Expands ${VAR} as the engine does; false, with the reason in ret_reason, when it can not.
- * double_braces is for templates. ret_expanded says whether any variable was used. The two texts
+ * double_braces is for templates. ret_expanded says whether the environment gave any part of it. The two texts
  * are fresh memory; a reason names variables and shows nothing else of the text. */
 bool config_expand(const char *text, bool double_braces, const char *(*getenv_fn)(const char *name),
                    char **ret_text, bool *ret_expanded, char **ret_reason) MUST_CHECK;

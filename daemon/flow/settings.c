@@ -2,6 +2,7 @@
 /* The rows of the configuration file's own sections, and what they must agree on by themselves. */
 #include "flow/settings.h"
 
+#include <ctype.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -231,6 +232,12 @@ static void check_queue(void *object, const struct node *map, struct mistakes *m
     const struct queue_settings *queue = object;
     char least[UNIT_TEXT_MAX];
 
+    for (const char *c = queue->name; *c != '\0'; c++) {
+        if (!isprint((unsigned char)*c)) {
+            mistakes_at_key(mistakes, map, "name", "name: may hold printable characters only");
+            break;
+        }
+    }
     if (queue->poll_max_ms < queue->poll_min_ms)
         mistakes_at_key(mistakes, map, "poll_max", "poll_max: must not be less than poll_min, %s",
                         unit_duration_text(queue->poll_min_ms, least));

@@ -181,6 +181,18 @@ static const struct identity_settings *find_identity(const struct settings *sett
     return NULL;
 }
 
+/* A queue's name for sentences; it may be what is missing. */
+static const char *label(const struct queue_settings *queue)
+{
+    return queue->name != NULL ? queue->name : "?";
+}
+
+/* Whether its kind is known; a half-read identity can not be asked anything. */
+static bool is_whole(const struct identity_settings *identity)
+{
+    return identity != NULL && identity->kind.kind >= 0 && identity->kind.object != NULL;
+}
+
 static struct node *copy_scalar(const char *key, const struct node *at, const char *text)
 {
     struct node *node = xcalloc(1, sizeof(*node));
@@ -222,6 +234,12 @@ static const struct identity_settings *own_identity(struct snapshot *snapshot, c
     own->next = snapshot->own;
     snapshot->own = own;
     return own->settings;
+}
+
+/* Whether a key was written, well or not: what is wrong was said already. */
+static bool is_written(const struct node *map, const char *key)
+{
+    return map != NULL && node_member(map, key) != NULL;
 }
 
 /* The identity that a queue or a poison queue names, NULL when it names none. */
@@ -338,15 +356,16 @@ static char *resolve_url(const struct snapshot *snapshot, const struct queue_set
     char *endpoint;
     struct err err;
 
-    if ((queue->url != NULL) == (queue->queue != NULL)) {
+    if (is_written(map, "url") == is_written(map, "queue")) {
         mistakes_at(mistakes, map,
                     "queue \"%s\": write url (or, with a connection string, queue), and not both",
-                    queue->name);
+                    label(queue));
         return NULL;
     }
     if (queue->url != NULL)
         return take_url(queue->url, snapshot->settings, map, mistakes);
-    if (!check_queue_name(queue->queue, map, "queue", mistakes) || identity == NULL)
+    if (queue->queue == NULL || !check_queue_name(queue->queue, map, "queue", mistakes) ||
+        !is_whole(identity))
         return NULL;
     if (!identity_queue_endpoint(identity, &endpoint, &err)) {
         mistakes_at_key(mistakes, map, "queue", "queue: %s", err.text);
@@ -370,14 +389,16 @@ static char *resolve_poison_url(const struct snapshot *snapshot, const struct qu
     const struct poison_settings *poison = queue->poison;
     const struct node *map = poison != NULL ? poison->place.map : queue->place.map;
 
-    if (poison != NULL && (poison->url != NULL) == (poison->queue != NULL)) {
+    if (poison == NULL && is_written(map, "poison"))
+        return NULL;
+    if (poison != NULL && is_written(map, "url") && is_written(map, "queue")) {
         mistakes_at(mistakes, map, "poison: write a queue's name, or url");
         return NULL;
     }
     if (poison != NULL && poison->url != NULL)
         return take_url(poison->url, snapshot->settings, map, mistakes);
     if (poison != NULL)
-        return check_queue_name(poison->queue, map, "queue", mistakes)
+        return poison->queue != NULL && check_queue_name(poison->queue, map, "queue", mistakes)
                    ? sibling_url(plan->url, poison->queue)
                    : NULL;
     const char *name = strrchr(plan->url, '/') + 1;
@@ -385,7 +406,7 @@ static char *resolve_poison_url(const struct snapshot *snapshot, const struct qu
         mistakes_at(mistakes, map,
                     "queue \"%s\": its poison queue's name, %s" POISON_SUFFIX
                     ", would be longer than 63 characters; name one with `poison`",
-                    queue->name, name);
+                    label(queue), name);
         return NULL;
     }
     autofree char *poison_name = xasprintf("%s" POISON_SUFFIX, name);
@@ -420,7 +441,7 @@ static void resolve_queue(struct snapshot *snapshot, const struct queue_settings
         mistakes_at(mistakes, queue->place.map,
                     "queue \"%s\": say who we are with identity, sas or connection_string (or "
                     "their _file and _credential forms)",
-                    queue->name);
+                    label(queue));
     plan->url = resolve_url(snapshot, queue, plan->identity, mistakes);
     plan->expiry_margin_ms = max_of(queue->expiry_margin_ms, 2 * queue->lease_ms);
     resolve_poison(snapshot, plan, mistakes);
@@ -447,8 +468,6 @@ static void check_unique(const struct config_objects *objects, size_t name_offse
 static void check_hook(const struct settings *settings, const struct hook_settings *hook,
                        struct mistakes *mistakes)
 {
-    const struct hook_kind *kind = hook_kinds[hook->kind.kind];
-
     for (unsigned i = 0; i < hook->queues.count; i++) {
         bool known = false;
         for (unsigned j = 0; j < settings->queues.count && !known; j++)
@@ -458,8 +477,7 @@ static void check_hook(const struct settings *settings, const struct hook_settin
             mistakes_at_key(mistakes, hook->place.map, "queues",
                             "queues: there is no queue named \"%s\"", hook->queues.items[i]);
     }
-    if (kind->check != NULL)
-        kind->check(hook->kind.object, mistakes);
+    hook_check(hook, mistakes);
 }
 
 /* Checks an identity for what it is used for. One that reads a queue also serves that queue's poison,
@@ -469,6 +487,8 @@ static void check_identity(const struct snapshot *snapshot,
 {
     const char *permissions = "";
 
+    if (!is_whole(identity))
+        return;
     for (unsigned i = 0; i < snapshot->queue_count; i++) {
         const struct queue_plan *plan = &snapshot->queues[i];
         if (plan->identity == identity) {
@@ -489,7 +509,7 @@ static void check_urls_unique(const struct snapshot *snapshot, struct mistakes *
             if (str_equal(plan->url, snapshot->queues[j].url))
                 mistakes_at_key(mistakes, plan->settings->place.map, "url",
                                 "url: queue \"%s\" reads the same queue already",
-                                snapshot->queues[j].settings->name);
+                                label(snapshot->queues[j].settings));
         }
     }
 }
@@ -548,9 +568,7 @@ struct snapshot *snapshot_load(const char *path, struct mistakes *mistakes)
     if (snapshot->tree != NULL) {
         include_all(snapshot, mistakes);
         snapshot->settings = config_read(&settings_table, snapshot->tree, get_env, mistakes);
-        /* What is half read can not be judged as a whole. */
-        if (mistakes->count == 0)
-            resolve(snapshot, mistakes);
+        resolve(snapshot, mistakes);
     }
     if (mistakes->count == 0)
         return snapshot;

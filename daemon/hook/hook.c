@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "codec/uuid.h"
 #include "config/mistakes.h"
+#include "config/node.h"
 #include "event/event.h"
 
 static const char *const serialize_choices[] = {"none", "project", NULL};
@@ -85,15 +86,10 @@ static bool is_name(const char *text)
     return true;
 }
 
-static void check(void *object, const struct node *map, struct mistakes *mistakes)
+static void check_on(const struct hook_settings *hook, struct mistakes *mistakes)
 {
-    const struct hook_settings *hook = object;
+    const struct node *map = hook->place.map;
 
-    if (!is_name(hook->name))
-        mistakes_at_key(mistakes, map, "name",
-                        "name: \"%s\" may hold letters, digits, _ and - only", hook->name);
-    if (hook->on.count == 0)
-        mistakes_at_key(mistakes, map, "on", "on: name at least one event");
     for (unsigned i = 0; i < hook->on.count; i++) {
         if (event_pattern_is_known(hook->on.items[i]))
             continue;
@@ -102,6 +98,18 @@ static void check(void *object, const struct node *map, struct mistakes *mistake
                         near != NULL ? "; did you mean \"" : "", near != NULL ? near : "",
                         near != NULL ? "\"?" : "");
     }
+    if (hook->on.count == 0 && node_member(map, "on") != NULL)
+        mistakes_at_key(mistakes, map, "on", "on: name at least one event");
+}
+
+void hook_check(const struct hook_settings *hook, struct mistakes *mistakes)
+{
+    const struct node *map = hook->place.map;
+
+    if (hook->name != NULL && !is_name(hook->name))
+        mistakes_at_key(mistakes, map, "name",
+                        "name: \"%s\" may hold letters, digits, _ and - only", hook->name);
+    check_on(hook, mistakes);
     for (unsigned i = 0; i < hook->projects.count; i++) {
         if (!uuid_is_valid(hook->projects.items[i]))
             mistakes_at_key(mistakes, map, "projects",
@@ -109,10 +117,15 @@ static void check(void *object, const struct node *map, struct mistakes *mistake
                             "project's settings page shows",
                             hook->projects.items[i]);
     }
+    if (hook->kind.kind < 0 || hook->kind.object == NULL)
+        return;
+    const struct hook_kind *kind = hook_kinds[hook->kind.kind];
+    if (kind->check != NULL)
+        kind->check(hook->kind.object, mistakes);
 }
 
 const struct config_table hook_table = {
-    .name = "hook", .size = sizeof(struct hook_settings), .rows = rows, .check = check};
+    .name = "hook", .size = sizeof(struct hook_settings), .rows = rows};
 
 struct hook {
     const struct hook_settings *settings;

@@ -41,6 +41,9 @@ enum hook_on_failure { HOOK_FAILURE_STOP, HOOK_FAILURE_CONTINUE };
 enum hook_on_lease_lost { HOOK_LEASE_FINISH, HOOK_LEASE_STOP };
 
 extern const struct config_table hook_table;
+/* Looks at what the rows can not say: names, patterns, and what the kind's settings point at. Blocks.
+ * Copes with a hook that was read with mistakes. */
+void hook_check(const struct hook_settings *hook, struct mistakes *mistakes);
 
 /* The message that a hook runs for. Borrowed; lives until the run has ended. */
 struct hook_message {

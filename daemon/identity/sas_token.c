@@ -36,13 +36,14 @@ static const char *const field_names[FIELDS] = {
     [FIELD_SIG] = "sig",
 };
 
-/* What each kind can not be without, besides sv and sig. */
+/* What each kind can not be without, besides sv and sig. A service SAS without rights or expiry is
+ * the service's to refuse: a policy may be meant. */
 static const struct {
     const char *name;
     enum field needs[4];
     unsigned count;
 } kinds[] = {
-    [SAS_SERVICE] = {"service SAS", {FIELD_SP, FIELD_SE}, 2},
+    [SAS_SERVICE] = {"service SAS", {0}, 0},
     [SAS_POLICY] = {"service SAS with a stored access policy", {FIELD_SI}, 1},
     [SAS_ACCOUNT] = {"account SAS", {FIELD_SS, FIELD_SRT, FIELD_SP, FIELD_SE}, 4},
     [SAS_USER_DELEGATION] = {"user delegation SAS",

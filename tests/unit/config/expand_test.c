@@ -51,9 +51,9 @@ static void test_values(void **state)
     assert_expands("", false, "", false);
     assert_expands("plain {x}", true, "plain {x}", false);
     assert_expands("a${A}b${_a1}", false, "avaluebvalue", true);
-    assert_expands("${EMPTY}", false, "", true);
+    assert_expands("${EMPTY}", false, "", false);
     assert_expands("${A:-x}${EMPTY:-y}${NONE:-z}${NONE:-}", false, "valueyz", true);
-    assert_expands("${NONE:-a:-b$$c $ d$}", false, "a:-b$c $ d$", true);
+    assert_expands("${NONE:-a:-b$$c $ d$}", false, "a:-b$c $ d$", false);
 }
 
 static void test_dollars(void **state)
