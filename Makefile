@@ -24,7 +24,6 @@ LIB_SRC   := $(sort $(filter-out daemon/main.c daemon/ctl/%,$(wildcard daemon/*.
 LIB_OBJ   := $(LIB_SRC:%.c=$(BUILD)/%.o)
 TEST_SRC  := $(sort $(wildcard tests/unit/*/*_test.c))
 TEST_BIN  := $(TEST_SRC:tests/%.c=$(BUILD)/%)
-DEPS_MARK := build/.deps
 
 # `make V=1` shows the commands.
 Q   := $(if $(V),,@)
@@ -69,6 +68,54 @@ demo: deps
 	@$(MAKE) -j$$(nproc) all
 	@tests/demo/demo.sh $(BUILD)/cvnotifyd
 
+# The other compiler, warnings as errors.
+check-clang: deps
+	@$(MAKE) -j$$(nproc) BUILD=build/clang CC=clang CFLAGS='-O2 -g -Werror' all unit-programs
+
+# --- taste ---
+
+SOURCES := $(wildcard daemon/*.[ch] daemon/*/*.[ch] tests/unit/*/*.[ch])
+
+format:
+	clang-format -i $(SOURCES)
+
+# Needs clang-tidy and cppcheck.
+tidy:
+	clang-tidy --quiet $(filter daemon/%.c,$(SOURCES)) -- -std=c17 $(CPPFLAGS)
+	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
+	  --suppress=missingIncludeSystem --error-exitcode=1 -Idaemon -D_GNU_SOURCE \
+	  -DCVNOTIFYD_VERSION='"$(VERSION)"' daemon
+
+# --- installation ---
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(SYSCONFDIR)/cvnotifyd/conf.d \
+	  $(DESTDIR)$(UNITDIR) $(DESTDIR)$(PREFIX)/lib/sysusers.d $(DESTDIR)$(PREFIX)/lib/tmpfiles.d \
+	  $(DESTDIR)$(PREFIX)/share/doc/cvnotifyd/examples
+	install -m 0755 $(BUILD)/cvnotifyd $(DESTDIR)$(PREFIX)/bin/cvnotifyd
+	test -e $(DESTDIR)$(SYSCONFDIR)/cvnotifyd/cvnotifyd.yaml || \
+	  install -m 0640 conf/cvnotifyd.yaml $(DESTDIR)$(SYSCONFDIR)/cvnotifyd/cvnotifyd.yaml
+	sed 's|/usr/bin/|$(PREFIX)/bin/|g' systemd/cvnotifyd.service \
+	  > $(DESTDIR)$(UNITDIR)/cvnotifyd.service
+	install -m 0644 systemd/cvnotifyd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/cvnotifyd.conf
+	install -m 0644 systemd/cvnotifyd.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/cvnotifyd.conf
+	install -m 0644 conf/*.yaml $(DESTDIR)$(PREFIX)/share/doc/cvnotifyd/examples
+	install -m 0644 README.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/cvnotifyd
+
+clean:
+	rm -rf build
+
+help:
+	@echo 'make             build build/release/cvnotifyd'
+	@echo 'make check       install what is missing, build with sanitizers, run every test'
+	@echo 'make check-clang build with clang, warnings as errors'
+	@echo 'make demo        show the main job on a local storage service'
+	@echo 'make install     DESTDIR= PREFIX=/usr SYSCONFDIR=/etc'
+	@echo 'make deps        install what the build and the tests need (Debian, npm)'
+	@echo 'make format      clang-format; make tidy: clang-tidy and cppcheck'
+	@echo 'make includes    check that includes point down'
+	@echo 'make clean'
+
 .SECONDARY:
-.PHONY: all unit-programs deps check includes demo
+.PHONY: all unit-programs deps check check-clang includes demo format tidy install clean help
 -include $(LIB_OBJ:.o=.d) $(BUILD)/daemon/main.d $(TEST_SRC:%.c=$(BUILD)/%.d)

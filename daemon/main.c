@@ -25,6 +25,7 @@
 #include "loop/logsink.h"
 #include "loop/systemd.h"
 #include "loop/timer.h"
+#include "loop/watch.h"
 #include "loop/worker.h"
 #include "store/ledger.h"
 
@@ -60,6 +61,7 @@ struct daemon {
     struct timer watchdog_timer;
     struct timer status_timer;
     struct timer once_timer;
+    struct watch *watch; /* with reload_on_change */
     struct worker_job reload_job;
     bool reloading;
     bool reload_again;
@@ -381,6 +383,25 @@ static void refuse_fresh(struct daemon *daemon)
 
 static void start_reload(struct daemon *daemon);
 
+static void on_file_changed(void *arg)
+{
+    log_info(NULL, "configuration file changed");
+    start_reload(arg);
+}
+
+/* Watches the directories that the configuration in force came from, if it wants that. */
+static void watch_files(struct daemon *daemon)
+{
+    const struct snapshot *snapshot = flow_snapshot(daemon->flow);
+
+    watch_free(take(daemon->watch));
+    if (!snapshot->settings->reload_on_change)
+        return;
+    daemon->watch = watch_new(daemon->loop, on_file_changed, daemon);
+    for (unsigned i = 0; i < snapshot->directories.count; i++)
+        watch_directory(daemon->watch, snapshot->directories.items[i]);
+}
+
 static void apply_fresh(void *arg)
 {
     struct daemon *daemon = arg;
@@ -395,6 +416,7 @@ static void apply_fresh(void *arg)
         warn_of_restart(flow_snapshot(daemon->flow)->settings, fresh->settings);
         set_up_log(daemon, fresh->settings);
         flow_apply(daemon->flow, fresh);
+        watch_files(daemon);
         log_info(NULL, "reloaded: %u queues, %u hooks", fresh->queue_count,
                  fresh->settings->hooks.count);
     }
@@ -480,6 +502,7 @@ static void build(struct daemon *daemon, struct snapshot *snapshot)
         .arg = daemon,
     };
     daemon->flow = flow_new(&context, snapshot);
+    watch_files(daemon);
     timer_set(&daemon->deadline, READY_AFTER_MS);
     if (systemd_watchdog_interval_ms() > 0)
         timer_set(&daemon->watchdog_timer, systemd_watchdog_interval_ms());
@@ -490,6 +513,7 @@ static void tear_down(struct daemon *daemon)
 {
     worker_free(daemon->worker);
     children_free(daemon->children);
+    watch_free(daemon->watch);
     flow_free(daemon->flow);
     ledger_close(daemon->ledger);
     timer_done(&daemon->deadline);

@@ -95,6 +95,24 @@ const char *event_decode(const char *text, size_t len, struct event **ret_event)
     return decode_base64(first, len - (size_t)(first - text), ret_event);
 }
 
+struct event *event_of_poison(const struct event *own, const char *record)
+{
+    struct event *event = xcalloc(1, sizeof(*event));
+
+    event->name = "message.poisoned";
+    event->data = xstrdup(record != NULL ? record : "null");
+    if (own == NULL)
+        return event;
+    event->encoding = own->encoding;
+    event->type = xstrdup(own->type);
+    event->status = xstrdup(own->status);
+    event->project_id = xstrdup(own->project_id);
+    event->iteration_id = xstrdup(own->iteration_id);
+    event->model_uri = xstrdup(own->model_uri);
+    event->platform = xstrdup(own->platform);
+    return event;
+}
+
 void event_discard(struct event *event)
 {
     if (event == NULL)

@@ -36,6 +36,9 @@ struct event {
  * reason why it can not be decoded: one of `not-json not-base64 not-utf8 truncated too-deep too-big
  * wrong-type missing-field bad-uuid`, static. */
 const char *event_decode(const char *text, size_t len, struct event **ret_event) MUST_CHECK;
+/* The event `message.poisoned` of a message: the fields of its own event (NULL: it had none), with the
+ * poison record as its data. record is JSON, or NULL. */
+struct event *event_of_poison(const struct event *own, const char *record);
 void event_discard(struct event *event);
 
 /* The value of a placeholder that comes from the event: event type status project_id iteration_id

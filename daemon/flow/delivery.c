@@ -16,6 +16,7 @@
 #include "flow/generation.h"
 #include "flow/lane.h"
 #include "flow/lease.h"
+#include "flow/notice.h"
 #include "flow/poison.h"
 #include "flow/settings.h"
 #include "flow/settle.h"
@@ -66,6 +67,7 @@ struct delivery {
     struct settle *settle;
     struct settle_spec settle_spec; /* what to do once no renewal is under way */
     char *record;
+    struct notice *notice; /* after the poison record is stored */
     enum delivery_end end;
 };
 
@@ -146,6 +148,7 @@ static void set_state(struct delivery *delivery, enum delivery_state state)
 void delivery_free(struct delivery *delivery)
 {
     settle_cancel(delivery->settle);
+    notice_free(delivery->notice);
     queue_call_cancel(delivery->renewal);
     ledger_cancel(delivery->op);
     lane_leave(delivery->ticket);
@@ -188,6 +191,27 @@ static void unpoisoned(struct delivery *delivery, const struct err *err)
     settle(delivery, SETTLE_HIDE, context->poison_failed(context->arg, err), DELIVERY_RETRY);
 }
 
+static void on_notice_done(void *arg)
+{
+    struct delivery *delivery = arg;
+
+    delivery->notice = NULL;
+    finish(delivery, delivery->end);
+}
+
+/* Poison is told to those who want to know; all else is over. */
+static void settled(struct delivery *delivery)
+{
+    const char *record = delivery->record;
+
+    if (delivery->end == DELIVERY_POISONED)
+        delivery->notice =
+            notice_start(delivery->context->lanes, delivery->generation, &delivery->message,
+                         record[0] == '{' ? record : NULL, on_notice_done, delivery);
+    if (delivery->notice == NULL)
+        finish(delivery, delivery->end);
+}
+
 static void on_settled(void *arg, enum settle_end end, const struct err *err)
 {
     struct delivery *delivery = arg;
@@ -196,7 +220,7 @@ static void on_settled(void *arg, enum settle_end end, const struct err *err)
     delivery->settle = NULL;
     switch (end) {
     case SETTLE_DONE:
-        finish(delivery, delivery->end);
+        settled(delivery);
         return;
     case SETTLE_UNPOISONED:
         unpoisoned(delivery, err);
@@ -741,7 +765,9 @@ void delivery_drain(struct delivery *delivery)
 void delivery_interrupt(struct delivery *delivery)
 {
     delivery->interrupted = true;
-    if (delivery->run != NULL) {
+    if (delivery->notice != NULL) {
+        notice_stop(delivery->notice);
+    } else if (delivery->run != NULL) {
         hook_run_stop(delivery->run);
     } else if (delivery->state == DELIVERY_QUEUEING) {
         lane_leave(take(delivery->ticket));

@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/buf.h"
+#include "base/str.h"
 #include "codec/date.h"
 #include "codec/json.h"
 
@@ -74,4 +75,9 @@ char *poison_text(const struct poison_record *record)
     if (text == NULL)
         text = make(record, NULL);
     return text != NULL ? text : xstrdup(record->text);
+}
+
+bool poison_is_record(const char *text)
+{
+    return str_starts(text, "{\"cvnotifyd\":");
 }

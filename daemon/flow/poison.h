@@ -3,6 +3,7 @@
 #ifndef FLOW_POISON_H
 #define FLOW_POISON_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,5 +27,7 @@ struct poison_record {
 /* The record as ASCII-only JSON, in fresh memory, at most POISON_MAX_BYTES: the tail is given up
  * first, and a text that still does not fit goes alone, as it is. */
 char *poison_text(const struct poison_record *record);
+/* Whether a text that poison_text made is a record, and not the message's text alone. */
+bool poison_is_record(const char *text);
 
 #endif

@@ -103,7 +103,8 @@ struct snapshot {
     struct node *tree; /* what the settings' places point into */
     char **files;      /* their names; the first is path, all that were read */
     unsigned file_count;
-    struct own_identity *own; /* of the short forms `sas` and `connection_string` */
+    struct config_texts directories; /* where files were looked for */
+    struct own_identity *own;        /* of the short forms `sas` and `connection_string` */
 };
 
 /* Reads and checks everything; blocks (files, users): for the start, and for the worker thread. NULL

@@ -55,6 +55,15 @@ static bool read_text(const char *path, struct buf *text, struct mistakes *mista
     return got == 0;
 }
 
+static void add_directory(struct snapshot *snapshot, const char *file)
+{
+    struct config_texts *directories = &snapshot->directories;
+    autofree char *copy = xstrdup(file);
+
+    directories->items = xreallocarray(directories->items, directories->count + 1, sizeof(char *));
+    directories->items[directories->count++] = xstrdup(dirname(copy));
+}
+
 /* Reads one file to a tree. The name lives as long as the snapshot. */
 static struct node *read_tree(struct snapshot *snapshot, const char *path,
                               struct mistakes *mistakes)
@@ -158,6 +167,7 @@ static void include_all(struct snapshot *snapshot, struct mistakes *mistakes)
             pattern[0] == '/' ? xstrdup(pattern) : xasprintf("%s/%s", directory, pattern);
         glob_t found;
 
+        add_directory(snapshot, full);
         if (glob(full, 0, NULL, &found) == 0) {
             for (size_t j = 0; j < found.gl_pathc; j++)
                 include_file(snapshot, found.gl_pathv[j], mistakes);
@@ -564,6 +574,7 @@ struct snapshot *snapshot_load(const char *path, struct mistakes *mistakes)
     struct snapshot *snapshot = xcalloc(1, sizeof(*snapshot));
 
     snapshot->path = xstrdup(path);
+    add_directory(snapshot, path);
     snapshot->tree = read_tree(snapshot, path, mistakes);
     if (snapshot->tree != NULL) {
         include_all(snapshot, mistakes);
@@ -604,6 +615,9 @@ void snapshot_free(struct snapshot *snapshot)
     for (unsigned i = 0; i < snapshot->file_count; i++)
         free(snapshot->files[i]);
     free(snapshot->files);
+    for (unsigned i = 0; i < snapshot->directories.count; i++)
+        free(snapshot->directories.items[i]);
+    free(snapshot->directories.items);
     free(snapshot->path);
     free(snapshot);
 }

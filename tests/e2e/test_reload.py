@@ -135,3 +135,21 @@ def test_many_reloads_under_load_lose_and_repeat_nothing(queue, scripts, daemon)
     # then each message ran once
     wait_until(queue.is_empty, 30, "the queue to be empty")
     assert sorted(r.message for r in scripts.runs()) == sorted(posted)
+
+
+def test_a_changed_file_is_taken_over_by_itself_where_that_is_wanted(queue, scripts, daemon):
+    # given a daemon that is to watch its file
+    config = {"queues": [queue.config()], "reload_on_change": True, "hooks": []}
+    running = daemon(config)
+    # when the file is replaced, as editors and deploy tools do
+    fresh = running.config_path.with_suffix(".new")
+    text = running.config_path.read_text()
+    fresh.write_text(text.replace('"hooks": []', '"hooks": ' + json.dumps(
+        [exec_hook("fresh", "*", scripts.recording("fresh"))])))
+    fresh.chmod(0o600)
+    assert fresh.read_text() != text
+    fresh.rename(running.config_path)
+    running.wait_logged("reloaded")
+    # then its hook works, without a signal
+    message = queue.post(messages.training())
+    wait_until(lambda: scripts.runs("fresh", message), 10, "the new hook to run")
