@@ -111,7 +111,7 @@ static bool open_checked(const char *path, bool allow_readable, int *ret_fd, str
                        "run: chmod o-rwx %s",
                        path, path);
     *ret_fd = fd;
-    fd = -1;
+    fd = -1; /* NOLINT: given away, so that its cleanup leaves it open */
     return true;
 }
 
