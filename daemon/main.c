@@ -252,8 +252,8 @@ static void on_terminate(void *arg)
         return;
     }
     log_warning(NULL, "told to stop twice; ending now, what runs is killed and comes again");
-    worker_free(daemon->worker);
-    children_free(daemon->children);
+    /* No waiting for a disk that may hang: the worker is left as it is. */
+    children_kill(daemon->children);
     _exit(daemon->exit_status);
 }
 
@@ -294,19 +294,14 @@ static void on_deadline(void *arg)
 /* Ends the run when there is nothing more to do, or no hope of doing it. */
 static void end_once(struct daemon *daemon)
 {
-    unsigned failures;
-    const struct err *err = flow_worst(daemon->flow, &failures);
+    const struct err *err;
 
-    if (daemon->phase >= PHASE_DRAINING)
+    if (daemon->phase >= PHASE_DRAINING || !flow_is_exhausted(daemon->flow, ONCE_TRIES, &err))
         return;
-    if (err != NULL && err->code == ERR_AUTH)
-        daemon->exit_status = EX_NOPERM;
-    else if (err != NULL && failures >= ONCE_TRIES)
-        daemon->exit_status = EX_UNAVAILABLE;
-    else if (!flow_is_empty(daemon->flow))
-        return;
-    else if (flow_put_back(daemon->flow) > 0)
-        daemon->exit_status = EX_TEMPFAIL;
+    if (err != NULL)
+        daemon->exit_status = err->code == ERR_AUTH ? EX_NOPERM : EX_UNAVAILABLE;
+    else if (ledger_count(daemon->ledger) > 0)
+        daemon->exit_status = EX_TEMPFAIL; /* what the ledger holds is not deleted */
     if (err != NULL)
         log_err(NULL, "giving up: %s", err->text);
     drain(daemon);
@@ -338,13 +333,13 @@ static void on_watchdog(void *arg)
 
 /* Something happened in the flow: what was waited for may be there. Acts from timers of its own, for
  * the caller stands in the middle of it. */
-static void on_changed(void *arg)
+static void on_changed(void *arg, bool news)
 {
     struct daemon *daemon = arg;
 
     if (daemon->phase == PHASE_STARTING && flow_has_answered(daemon->flow))
         timer_set(&daemon->deadline, 0);
-    if (!timer_is_set(&daemon->status_timer))
+    if (news && !timer_is_set(&daemon->status_timer))
         timer_set(&daemon->status_timer, STATUS_EVERY_MS);
     if (daemon->options.once)
         timer_set(&daemon->once_timer, 0);

@@ -2,6 +2,7 @@
 /* Azure Queue Storage, one function per REST operation. */
 #include "azure/queue.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -45,16 +46,19 @@ struct queue {
     struct http *http;
     struct identity *identity;
     char *url;
+    char request_id[UUID_TEXT_MAX]; /* its last group counts the requests */
+    uint64_t requests;
     LIST_HEAD(, queue_call) calls;
 };
 
-/* At any time one of wait and http_call is there. */
+/* At any time one of timer, with or without wait, and http_call is under way. */
 struct queue_call {
     struct queue *queue;
     const struct operation *operation;
     struct http_request request;
     int64_t deadline_ms;
-    struct timer timer; /* ends the wait for a credential; the rest is the HTTP client's to time */
+    struct timer timer; /* ends the wait for a credential, or tells that signing failed */
+    struct err err;     /* why it failed */
     struct identity_wait *wait;
     struct http_call *http_call;
     queue_done_fn *done;
@@ -132,6 +136,7 @@ struct queue *queue_new(struct loop *loop, struct http *http, struct identity *i
     queue->http = http;
     queue->identity = identity;
     queue->url = xstrdup(url);
+    uuid_new(queue->request_id);
     LIST_INIT(&queue->calls);
     return queue;
 }
@@ -224,18 +229,16 @@ static void on_reply(void *arg, const struct http_reply *reply, const struct err
         finish_refused(call, reply);
 }
 
+/* Sends the request while the identity is ready. A failure waits in call->err. */
 static void send_call(struct queue_call *call)
 {
     char date[DATE_TEXT_MAX];
-    struct err err;
 
     /* Dated when sent, not when asked for: waiting for a credential may have taken a while. */
     date_format_http(clock_wall_ms(), date);
     http_request_header(&call->request, "x-ms-date", date);
-    if (!identity_sign(call->queue->identity, &call->request, &err)) {
-        finish_failed(call, &err);
+    if (!identity_sign(call->queue->identity, &call->request, &call->err))
         return;
-    }
     call->request.timeout_ms = max_of(call->deadline_ms - clock_mono_ms(), 1);
     call->http_call = http_call_start(call->queue->http, &call->request, on_reply, call);
 }
@@ -246,20 +249,32 @@ static void on_credential(void *arg, const struct err *err)
 
     call->wait = NULL;
     timer_clear(&call->timer);
-    if (err != NULL)
+    if (err != NULL) {
         finish_failed(call, err);
-    else
-        send_call(call);
+        return;
+    }
+    send_call(call);
+    if (call->http_call == NULL)
+        finish_failed(call, &call->err);
 }
 
 static void on_timeout(void *arg)
 {
     struct queue_call *call = arg;
-    struct err err;
 
-    err_set(&err, ERR_NETWORK, "no credential of the identity %s came in time",
-            identity_label(call->queue->identity));
-    finish_failed(call, &err);
+    if (call->err.code == ERR_NONE)
+        err_set(&call->err, ERR_NETWORK, "no credential of the identity %s came in time",
+                identity_label(call->queue->identity));
+    finish_failed(call, &call->err);
+}
+
+/* The queue's own id with the request's number as its last group: unique without a system call. */
+static const char *next_request_id(struct queue *queue)
+{
+    char *last_group = strrchr(queue->request_id, '-') + 1;
+
+    snprintf(last_group, 13, "%012llx", (unsigned long long)(++queue->requests & 0xffffffffffff));
+    return queue->request_id;
 }
 
 /* A call with the queue's URL and `below` behind it, ready to be completed. */
@@ -267,18 +282,15 @@ static struct queue_call *call_new(struct queue *queue, const struct operation *
                                    const char *below)
 {
     struct queue_call *call = xcalloc(1, sizeof(*call));
-    char request_id[UUID_TEXT_MAX];
 
     call->queue = queue;
     call->operation = operation;
-    timer_init(&call->timer, queue->loop, on_timeout, call);
     http_request_init(&call->request, operation->method);
     call->request.max_reply_bytes = operation->max_reply_bytes;
     buf_puts(&call->request.url, queue->url);
     buf_puts(&call->request.url, below);
-    uuid_new(request_id);
     http_request_header(&call->request, "x-ms-version", STORAGE_VERSION);
-    http_request_header(&call->request, "x-ms-client-request-id", request_id);
+    http_request_header(&call->request, "x-ms-client-request-id", next_request_id(queue));
     LIST_INSERT_HEAD(&queue->calls, call, entry);
     return call;
 }
@@ -296,8 +308,16 @@ static struct queue_call *start(struct queue_call *call, int64_t timeout_ms, que
     call->deadline_ms = clock_mono_ms() + timeout_ms;
     call->done = done;
     call->arg = arg;
+    if (identity_is_ready(call->queue->identity)) {
+        send_call(call);
+        if (call->http_call != NULL)
+            return call;
+        timeout_ms = 0;
+    } else {
+        call->wait = identity_wait_start(call->queue->identity, on_credential, call);
+    }
+    timer_init(&call->timer, call->queue->loop, on_timeout, call);
     timer_set(&call->timer, timeout_ms);
-    call->wait = identity_wait_start(call->queue->identity, on_credential, call);
     return call;
 }
 

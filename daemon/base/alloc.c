@@ -6,15 +6,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 #include <unistd.h>
+
+_Noreturn void fatal(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    fputs("cvnotifyd: ", stderr);
+    vfprintf(stderr, format, args);
+    fputs("; ending, to be started again\n", stderr);
+    va_end(args);
+    _exit(EX_SOFTWARE);
+}
 
 static void *must_exist(void *memory, size_t size)
 {
-    if (memory == NULL && size != 0) {
-        fprintf(stderr, "cvnotifyd: out of memory (%zu bytes); ending, to be started again\n",
-                size);
-        abort();
-    }
+    if (memory == NULL && size != 0)
+        fatal("out of memory (%zu bytes)", size);
     return memory;
 }
 

@@ -13,6 +13,9 @@
 #define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
 #define MUST_CHECK               __attribute__((warn_unused_result))
 
+/* Ends the program (status 70, for the service manager to start it again) with a sentence: for a bug of
+ * ours, or a library that can not do what it must. */
+_Noreturn void fatal(const char *format, ...) PRINTF_LIKE(1, 2);
 void *xmalloc(size_t size);
 /* Zeroed memory for count things of size bytes; a product that overflows ends the program too. */
 void *xcalloc(size_t count, size_t size);

@@ -17,7 +17,7 @@ static int64_t now_ms(clockid_t clock)
 
 int64_t clock_mono_ms(void)
 {
-    return frozen_mono_ms >= 0 ? frozen_mono_ms : now_ms(CLOCK_MONOTONIC);
+    return frozen_mono_ms >= 0 ? frozen_mono_ms : now_ms(CLOCK_BOOTTIME);
 }
 
 int64_t clock_wall_ms(void)

@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 
+/* Goes on while the machine is suspended, as a message's lease does. */
 int64_t clock_mono_ms(void);
 /* Milliseconds since 1970-01-01 UTC. */
 int64_t clock_wall_ms(void);

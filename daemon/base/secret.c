@@ -192,15 +192,28 @@ static bool ends_signature(char c)
     return c == '\0' || strchr("&;\"'<>", c) != NULL || str_is_space(c);
 }
 
-void secret_mask(char *text)
+/* Masks up to the signature's end, which it returns. */
+static char *mask_signature(char *text)
 {
+    for (; !ends_signature(*text); text++)
+        *text = '*';
+    return text;
+}
+
+bool secret_mask_part(char *text, bool inside)
+{
+    if (inside)
+        text = mask_signature(text);
     while (*text != '\0') {
         size_t name = signature_name(text);
-        if (name == 0) {
-            text++;
-            continue;
-        }
-        for (text += name; !ends_signature(*text); text++)
-            *text = '*';
+
+        inside = name != 0;
+        text = inside ? mask_signature(text + name) : text + 1;
     }
+    return inside;
+}
+
+void secret_mask(char *text)
+{
+    (void)secret_mask_part(text, false);
 }

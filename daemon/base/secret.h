@@ -39,5 +39,8 @@ bool secret_read_file(const char *path, bool allow_readable, struct secret *ret_
 /* Masks, in place, what follows each `sig=` in a text, so that a model's SAS URL in a hook's output
  * can be shown. `sig%3D` and the JSON escape of `=` count too. The text keeps its length. */
 void secret_mask(char *text);
+/* The same for a text that comes in parts: `inside` is what the part before returned, false at first;
+ * true means that the part ends within a signature. */
+bool secret_mask_part(char *text, bool inside);
 
 #endif

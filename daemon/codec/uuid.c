@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+#include "base/alloc.h"
+
 /* Where the hyphens stand: 8-4-4-4-12. */
 static bool is_hyphen_place(unsigned i)
 {
@@ -23,7 +25,7 @@ static void fill_random(unsigned char *bytes, size_t len)
     } while (got < 0 && errno == EINTR);
     if (got != (ssize_t)len) {
         fputs("cvnotifyd: the kernel gives no random numbers; ending\n", stderr);
-        abort();
+        fatal("no random numbers");
     }
 }
 

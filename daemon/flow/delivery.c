@@ -62,12 +62,15 @@ struct delivery {
     struct timer timer; /* the next renewal */
     struct queue_call *renewal;
     int64_t renewal_asked_ms;
+    int64_t renewal_span_ms;
     struct retry retry;
 
     struct settle *settle;
     struct settle_spec settle_spec; /* what to do once no renewal is under way */
     char *record;
-    struct notice *notice; /* after the poison record is stored */
+    const char *reason;      /* of poison; the step's, or static */
+    const char *rejected_by; /* a hook; NULL */
+    struct notice *notice;   /* after the poison record is stored */
     enum delivery_end end;
 };
 
@@ -182,6 +185,7 @@ static int64_t request_timeout(const struct delivery *delivery)
 
 static void settle(struct delivery *delivery, enum settle_what what, int64_t hide_ms,
                    enum delivery_end end);
+static bool is_expiring(const struct delivery *delivery, int64_t in_ms);
 
 /* The record could not be stored: the message comes again, and is tried again. */
 static void unpoisoned(struct delivery *delivery, const struct err *err)
@@ -199,9 +203,24 @@ static void on_notice_done(void *arg)
     finish(delivery, delivery->end);
 }
 
+static void log_end(const struct delivery *delivery)
+{
+    const struct log_field *fields = FIELDS_OF(delivery, delivery_end_name(delivery->end));
+
+    if (delivery->end == DELIVERY_DONE)
+        log_info(fields, "message done");
+    else if (delivery->end == DELIVERY_UNMATCHED)
+        log_info(fields, "no hook matches; message deleted");
+    else if (delivery->end == DELIVERY_POISONED)
+        log_warning(fields, "message put into the poison queue: %s%s%s", delivery->reason,
+                    delivery->rejected_by != NULL ? ", hook " : "",
+                    delivery->rejected_by != NULL ? delivery->rejected_by : "");
+}
+
 /* Poison is told to those who want to know; all else is over. */
 static void settled(struct delivery *delivery)
 {
+    log_end(delivery);
     const char *record = delivery->record;
 
     if (delivery->end == DELIVERY_POISONED)
@@ -313,18 +332,17 @@ static void poison(struct delivery *delivery, const char *reason, const struct s
     free(delivery->record);
     delivery->record = poison_text(&record);
     free(done);
-    log_warning(FIELDS_OF(delivery, "poisoned"), "message goes to the poison queue: %s%s%s", reason,
-                record.hook != NULL ? " by hook " : "", record.hook != NULL ? record.hook : "");
+    delivery->reason = reason;
+    delivery->rejected_by = record.hook;
     settle(delivery, SETTLE_POISON, 0, DELIVERY_POISONED);
 }
 
 /* Hides the message until its next try, unless too little of its life would be left then. */
 static void retry_later(struct delivery *delivery, int64_t delay_ms, const struct step *step)
 {
-    const struct queue_plan *plan = delivery->context->plan;
     char text[UNIT_TEXT_MAX];
 
-    if (clock_wall_ms() + delay_ms >= delivery->lease.expires_ms - plan->expiry_margin_ms) {
+    if (is_expiring(delivery, delay_ms)) {
         poison(delivery, "expiring", step);
         return;
     }
@@ -384,11 +402,18 @@ static void renewal_failed(struct delivery *delivery, const struct err *err)
         let_go_if_queueing(delivery);
         return;
     }
-    if (lease_is_over(&delivery->lease, clock_mono_ms()))
+    if (lease_is_over(&delivery->lease, clock_mono_ms())) {
         lose(delivery, err->text);
+        if (delivery->state == DELIVERY_QUEUEING) {
+            let_go_if_queueing(delivery);
+            return;
+        }
+    }
     (void)retry_after(&delivery->retry, err, &delay_ms);
     log_debug(FIELDS_OF(delivery, NULL), "renewal failed: %s", err->text);
-    timer_set(&delivery->timer, min_of(delay_ms, max_of(delivery->lease.length_ms / 8, 250)));
+    /* At least three tries before the lease is over, at most one a second. */
+    timer_set(&delivery->timer,
+              min_of(max_of(delay_ms, 1000), max_of(delivery->lease.length_ms / 8, 250)));
 }
 
 static void on_renewed(void *arg, const struct queue_answer *answer, const struct err *err)
@@ -397,7 +422,8 @@ static void on_renewed(void *arg, const struct queue_answer *answer, const struc
 
     delivery->renewal = NULL;
     if (err == NULL) {
-        lease_renewed(&delivery->lease, answer->pop_receipt, delivery->renewal_asked_ms);
+        lease_renewed(&delivery->lease, answer->pop_receipt, delivery->renewal_asked_ms,
+                      delivery->renewal_span_ms);
         delivery->lease_lost = false;
         retry_reset(&delivery->retry);
     }
@@ -409,27 +435,61 @@ static void on_renewed(void *arg, const struct queue_answer *answer, const struc
         arm_renewal(delivery);
 }
 
+/* Whether so little of the message's life is left that it must be kept safe in poison. */
+static bool is_expiring(const struct delivery *delivery, int64_t in_ms)
+{
+    return clock_wall_ms() + in_ms >=
+           delivery->lease.expires_ms - delivery->context->plan->expiry_margin_ms;
+}
+
+static void renew(struct delivery *delivery)
+{
+    struct lease *lease = &delivery->lease;
+    int64_t visibility_s = lease_visibility_s(lease, lease->length_ms, clock_wall_ms());
+
+    visibility_s = max_of(visibility_s, 1);
+    delivery->renewal_asked_ms = clock_mono_ms();
+    delivery->renewal_span_ms = visibility_s * 1000;
+    delivery->renewal = queue_update(delivery->context->queue, delivery->message.id, lease->receipt,
+                                     visibility_s, request_timeout(delivery), on_renewed, delivery);
+}
+
 static void on_timer(void *arg)
 {
     struct delivery *delivery = arg;
-    struct lease *lease = &delivery->lease;
 
-    delivery->renewal_asked_ms = clock_mono_ms();
-    delivery->renewal =
-        queue_update(delivery->context->queue, delivery->message.id, lease->receipt,
-                     max_of(lease_visibility_s(lease, lease->length_ms, clock_wall_ms()), 1),
-                     request_timeout(delivery), on_renewed, delivery);
+    if (delivery->renewal != NULL)
+        return;
+    if (delivery->state == DELIVERY_QUEUEING && is_expiring(delivery, 0)) {
+        lane_leave(take(delivery->ticket));
+        poison(delivery, "expiring", delivery->step);
+        return;
+    }
+    renew(delivery);
 }
 
 void delivery_adopt(struct delivery *delivery, const struct queue_message *message,
                     int64_t asked_ms)
 {
+    const struct delivery_context *context = delivery->context;
+
     log_info(FIELDS_OF(delivery, NULL), "message was delivered to us again while we work on it; "
                                         "going on under its new receipt");
+    /* A renewal that is under way bears a receipt that is void now. */
+    queue_call_cancel(take(delivery->renewal));
     delivery->message.dequeue_count = message->dequeue_count;
     delivery->gone = delivery->lease_lost = false;
-    lease_renewed(&delivery->lease, message->pop_receipt, asked_ms);
+    lease_renewed(&delivery->lease, message->pop_receipt, asked_ms, delivery->lease.length_ms);
+    ledger_received_again(context->ledger, context->plan->url, delivery->message.id);
     arm_renewal(delivery);
+}
+
+void delivery_move(struct delivery *delivery, const struct delivery_context *context)
+{
+    queue_call_cancel(take(delivery->renewal));
+    delivery->context = context;
+    delivery->message.queue = context->plan->settings->name;
+    delivery->message.queue_url = context->plan->url;
 }
 
 /* --- running the hooks --- */
@@ -512,6 +572,29 @@ static void on_recorded(void *arg, const struct err *err)
     next(delivery);
 }
 
+/* Whether no further hook may begin: we are stopping, and it has not begun or was interrupted. */
+static bool must_let_go(const struct delivery *delivery)
+{
+    return delivery->interrupted || (delivery->draining && !delivery->has_begun);
+}
+
+/* Whether the message may be another reader's by now. */
+static bool is_lost(const struct delivery *delivery)
+{
+    return delivery->gone || lease_is_over(&delivery->lease, clock_mono_ms());
+}
+
+/* A step that is too late is done without a run. */
+static bool is_stale(struct delivery *delivery, struct step *step)
+{
+    if (!dispatch_is_stale(step, clock_wall_ms() - delivery->message.inserted_ms))
+        return false;
+    delivery->step = step;
+    log_info(FIELDS_OF(delivery, "stale"), "message is older than the hook's max_age; not run");
+    delivery->step = NULL;
+    return true;
+}
+
 static void start_run(struct delivery *delivery)
 {
     set_state(delivery, DELIVERY_RUNNING);
@@ -525,26 +608,34 @@ static void on_start_recorded(void *arg, const struct err *err)
 
     (void)err;
     delivery->op = NULL;
-    if (!delivery->interrupted) {
+    if (!must_let_go(delivery) && !is_lost(delivery)) {
         start_run(delivery);
         return;
     }
-    /* It did not begin after all. */
+    /* It does not begin after all. */
     lane_leave(take(delivery->ticket));
     delivery->step->record.state = LEDGER_INTERRUPTED;
     record_step(delivery, on_recorded);
 }
 
-/* Its turn has come. What stands in the way may have changed while it waited. */
-static void take_turn(struct delivery *delivery)
+/* Whether something stands in the way of the step whose turn has come: much may have changed while it
+ * waited. */
+static bool is_held_up(struct delivery *delivery, struct step *step)
 {
-    struct step *step = delivery->step;
     struct lane *lane = lanes_get(delivery->context->lanes, step->record.hook);
     int64_t broken_ms = lane_broken_for(lane, clock_mono_ms());
 
-    if (broken_ms > 0) {
-        lane_leave(take(delivery->ticket));
+    if (broken_ms > 0)
         dispatch_put_off(step, broken_ms);
+    return broken_ms > 0 || is_stale(delivery, step) || is_lost(delivery);
+}
+
+static void take_turn(struct delivery *delivery)
+{
+    struct step *step = delivery->step;
+
+    if (is_held_up(delivery, step)) {
+        lane_leave(take(delivery->ticket));
         delivery->step = NULL;
         next(delivery);
         return;
@@ -576,18 +667,6 @@ static void enter_lane(struct delivery *delivery, struct step *step)
         take_turn(delivery);
 }
 
-static void all_done(struct delivery *delivery)
-{
-    log_info(FIELDS_OF(delivery, "done"), "message done");
-    settle(delivery, SETTLE_DELETE, 0, DELIVERY_DONE);
-}
-
-/* Whether no further hook may begin: the message may be another's, or we are stopping. */
-static bool must_let_go(const struct delivery *delivery)
-{
-    return delivery->interrupted || (delivery->draining && !delivery->has_begun);
-}
-
 /* Does what is to be done next with the message. Nothing of it runs now. */
 static void next(struct delivery *delivery)
 {
@@ -595,8 +674,9 @@ static void next(struct delivery *delivery)
     int64_t delay_ms;
 
     enum verdict verdict = dispatch_next(&delivery->dispatch, &step, &delay_ms);
-    if (delivery->gone ||
-        (verdict == VERDICT_RUN && lease_is_over(&delivery->lease, clock_mono_ms()))) {
+    while (verdict == VERDICT_RUN && is_stale(delivery, step))
+        verdict = dispatch_next(&delivery->dispatch, &step, &delay_ms);
+    if (delivery->gone || (verdict == VERDICT_RUN && is_lost(delivery))) {
         finish(delivery, DELIVERY_LOST);
         return;
     }
@@ -610,7 +690,7 @@ static void next(struct delivery *delivery)
         enter_lane(delivery, step);
         break;
     case VERDICT_DONE:
-        all_done(delivery);
+        settle(delivery, SETTLE_DELETE, 0, DELIVERY_DONE);
         break;
     case VERDICT_RETRY:
         retry_later(delivery, delay_ms, step);
@@ -623,34 +703,18 @@ static void next(struct delivery *delivery)
 
 /* --- the beginning --- */
 
-static void on_ledger_read(void *arg, const struct ledger_message *known, const struct err *err)
-{
-    struct delivery *delivery = arg;
-    const struct hook_message *message = &delivery->message;
-    int64_t now_ms = clock_wall_ms();
-
-    (void)err;
-    delivery->op = NULL;
-    if (message->dequeue_count > known->receipts + MAX_UNEXPLAINED) {
-        poison(delivery, "unexplained-dequeues", NULL);
-        return;
-    }
-    dispatch_recall(&delivery->dispatch, known, delivery->context->plan->settings,
-                    now_ms - message->inserted_ms, now_ms);
-    next(delivery);
-}
-
 /* Nobody wants it. A message that is not known may be tomorrow's; it is kept in poison. */
 static void unmatched(struct delivery *delivery)
 {
-    bool unknown = strcmp(delivery->event->name, "unknown") == 0;
+    const char *name = delivery->event->name;
 
-    if (unknown) {
+    if (strcmp(name, "unknown") == 0) {
         poison(delivery, "unknown-event", NULL);
+    } else if (strcmp(name, "connection.test") == 0) {
+        settle(delivery, SETTLE_DELETE, 0, DELIVERY_DONE);
     } else if (delivery->context->plan->settings->unmatched == UNMATCHED_POISON) {
         poison(delivery, "unmatched", NULL);
     } else {
-        log_info(FIELDS_OF(delivery, "unmatched"), "no hook matches; message is deleted");
         settle(delivery, SETTLE_DELETE, 0, DELIVERY_UNMATCHED);
     }
 }
@@ -663,21 +727,36 @@ static void plan(struct delivery *delivery)
     dispatch_init(&delivery->dispatch, hooks, count, delivery->event, delivery->message.queue);
 }
 
-void delivery_begin(struct delivery *delivery)
+static void on_ledger_read(void *arg, const struct ledger_message *known, const struct err *err)
 {
-    const struct delivery_context *context = delivery->context;
+    struct delivery *delivery = arg;
 
+    (void)err;
+    delivery->op = NULL;
     if (delivery->undecodable != NULL) {
         poison(delivery, delivery->undecodable, NULL);
         return;
     }
-    if (strcmp(delivery->event->name, "connection.test") == 0)
-        log_info(FIELDS_OF(delivery, NULL), "connection test received: the link works");
-    plan(delivery);
     if (delivery->dispatch.count == 0) {
         unmatched(delivery);
         return;
     }
+    if (delivery->message.dequeue_count > known->receipts + MAX_UNEXPLAINED) {
+        poison(delivery, "unexplained-dequeues", NULL);
+        return;
+    }
+    dispatch_recall(&delivery->dispatch, known, delivery->context->plan->settings, clock_wall_ms());
+    next(delivery);
+}
+
+void delivery_begin(struct delivery *delivery)
+{
+    const struct delivery_context *context = delivery->context;
+
+    if (delivery->event != NULL)
+        plan(delivery);
+    if (delivery->event != NULL && strcmp(delivery->event->name, "connection.test") == 0)
+        log_info(FIELDS_OF(delivery, NULL), "connection test received: the link works");
     arm_renewal(delivery);
     delivery->op = ledger_receive(context->ledger, context->plan->url, delivery->message.id,
                                   on_ledger_read, delivery);
@@ -743,18 +822,16 @@ void delivery_rematch(struct delivery *delivery, struct generation *generation)
     generation_drop(delivery->generation);
     delivery->generation = generation;
     plan(delivery);
-    if (delivery->dispatch.count == 0) {
-        unmatched(delivery);
-        return;
-    }
     set_state(delivery, DELIVERY_READING);
-    delivery->op = ledger_receive(context->ledger, context->plan->url, delivery->message.id,
-                                  on_ledger_read, delivery);
+    delivery->op = ledger_read(context->ledger, context->plan->url, delivery->message.id,
+                               on_ledger_read, delivery);
 }
 
 void delivery_drain(struct delivery *delivery)
 {
     delivery->draining = true;
+    if (delivery->notice != NULL)
+        notice_drain(delivery->notice);
     if (delivery->state != DELIVERY_QUEUEING || delivery->has_begun)
         return;
     lane_leave(take(delivery->ticket));
@@ -767,6 +844,8 @@ void delivery_interrupt(struct delivery *delivery)
     delivery->interrupted = true;
     if (delivery->notice != NULL) {
         notice_stop(delivery->notice);
+    } else if (delivery->settle != NULL) {
+        settle_hurry(delivery->settle);
     } else if (delivery->run != NULL) {
         hook_run_stop(delivery->run);
     } else if (delivery->state == DELIVERY_QUEUEING) {

@@ -62,6 +62,9 @@ const char *delivery_message_id(const struct delivery *delivery);
 /* The same message was delivered to us again while we have it: a fresh receipt. */
 void delivery_adopt(struct delivery *delivery, const struct queue_message *message,
                     int64_t asked_ms);
+/* Hands a delivery that is not settling to another owner, whose configuration and clients it then
+ * uses; running hooks go on. The new owner adopts it with a message. */
+void delivery_move(struct delivery *delivery, const struct delivery_context *context);
 /* Matches a message whose hooks have not begun with another configuration's hooks. */
 void delivery_rematch(struct delivery *delivery, struct generation *generation);
 /* Gives the message back if no hook has begun; else lets its hooks end. */

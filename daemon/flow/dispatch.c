@@ -119,19 +119,26 @@ static void recall_step(struct step *step, const struct ledger_step *known,
 }
 
 void dispatch_recall(struct dispatch *dispatch, const struct ledger_message *known,
-                     const struct queue_settings *settings, int64_t age_ms, int64_t wall_ms)
+                     const struct queue_settings *settings, int64_t wall_ms)
 {
     for (unsigned i = 0; i < dispatch->count; i++) {
         struct step *step = &dispatch->steps[i];
-        int64_t max_age_ms = hook_settings(step->hook)->max_age_ms;
 
         for (unsigned j = 0; j < known->count; j++) {
             if (strcmp(known->steps[j].hook, step->record.hook) == 0)
                 recall_step(step, &known->steps[j], settings, wall_ms);
         }
-        if (step->state == STEP_PENDING && max_age_ms > 0 && age_ms > max_age_ms)
-            step->state = STEP_STALE;
     }
+}
+
+bool dispatch_is_stale(struct step *step, int64_t age_ms)
+{
+    int64_t max_age_ms = hook_settings(step->hook)->max_age_ms;
+
+    if (step->state != STEP_PENDING || max_age_ms == 0 || age_ms <= max_age_ms)
+        return false;
+    step->state = STEP_STALE;
+    return true;
 }
 
 /* Whether the steps after this one must not run in this delivery. */
@@ -159,9 +166,11 @@ enum verdict dispatch_next(const struct dispatch *dispatch, struct step **ret_st
         if (step->state == STEP_REJECTED && rejected == NULL)
             rejected = step;
         if (step->state == STEP_WAITING) {
+            /* When the first of them is due; the others then wait on. */
+            if (*ret_step == NULL || step->delay_ms < *ret_delay_ms)
+                *ret_delay_ms = step->delay_ms;
             if (*ret_step == NULL)
                 *ret_step = step;
-            *ret_delay_ms = max_of(*ret_delay_ms, step->delay_ms);
         }
         if (holds_back(step))
             break;

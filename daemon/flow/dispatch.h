@@ -43,9 +43,11 @@ void dispatch_init(struct dispatch *dispatch, struct hook *const *hooks, unsigne
                    const struct event *event, const char *queue);
 void dispatch_done(struct dispatch *dispatch);
 /* Applies what the ledger knows: finished steps are skipped, and a step whose delay has not passed
- * waits on. age_ms is the message's. */
+ * waits on. */
 void dispatch_recall(struct dispatch *dispatch, const struct ledger_message *known,
-                     const struct queue_settings *settings, int64_t age_ms, int64_t wall_ms);
+                     const struct queue_settings *settings, int64_t wall_ms);
+/* Whether a step that is to run is past its hook's max_age; it is then STEP_STALE. */
+bool dispatch_is_stale(struct step *step, int64_t age_ms);
 
 enum verdict {
     VERDICT_RUN,    /* ret_step is to run now */

@@ -8,11 +8,12 @@
 
 #include "base/alloc.h"
 #include "base/buf.h"
+#include "base/str.h"
 #include "flow/generation.h"
 #include "flow/lane.h"
 #include "flow/listener.h"
 #include "flow/settings.h"
-#include "loop/loop.h"
+#include "loop/timer.h"
 
 /* A listener in use, or one that a reload has retired and that still holds messages. */
 struct station {
@@ -29,6 +30,7 @@ struct flow {
     struct lanes *lanes;
     struct stations stations;
     unsigned retired;            /* stations */
+    struct timer sweep_timer;    /* frees the retired, from the loop */
     struct listener_counts gone; /* of the listeners that are no more */
 };
 
@@ -39,16 +41,33 @@ static struct generation_context generation_context(const struct flow *flow)
                                        .children = flow->context.children};
 }
 
-static void sweep(void *arg);
-
-static void on_changed(void *arg, struct listener *listener)
+static void on_changed(void *arg, struct listener *listener, bool news)
 {
     struct flow *flow = arg;
 
     /* Not here: the listener that speaks may be the one to free. */
     if (listener_is_idle(listener) && flow->retired > 0)
-        loop_defer(flow->context.loop, sweep, flow);
-    flow->context.changed(flow->context.arg);
+        timer_set(&flow->sweep_timer, 0);
+    flow->context.changed(flow->context.arg, news);
+}
+
+/* A listener that a reload has retired may still work on a message that comes to its successor. */
+static struct delivery *take_over(void *arg, const char *url, const char *message_id)
+{
+    struct flow *flow = arg;
+    struct station *station;
+
+    TAILQ_FOREACH (station, &flow->stations, entry) {
+        struct delivery *delivery = NULL;
+
+        if (station->retired && str_equal(listener_plan(station->listener)->url, url))
+            delivery = listener_give_up(station->listener, message_id);
+        if (delivery != NULL) {
+            timer_set(&flow->sweep_timer, 0);
+            return delivery;
+        }
+    }
+    return NULL;
 }
 
 static void add_station(struct flow *flow, const struct queue_plan *plan)
@@ -58,6 +77,7 @@ static void add_station(struct flow *flow, const struct queue_plan *plan)
                                        .ledger = flow->context.ledger,
                                        .lanes = flow->lanes,
                                        .changed = on_changed,
+                                       .take_over = take_over,
                                        .arg = flow};
 
     station->listener = listener_new(&context, flow->generation, plan);
@@ -77,61 +97,6 @@ static void remove_station(struct flow *flow, struct station *station)
     free(station);
 }
 
-struct flow *flow_new(const struct flow_context *context, struct snapshot *snapshot)
-{
-    struct flow *flow = xcalloc(1, sizeof(*flow));
-    struct generation_context generation = {
-        .loop = context->loop, .worker = context->worker, .children = context->children};
-
-    flow->context = *context;
-    flow->lanes = lanes_new(context->loop);
-    TAILQ_INIT(&flow->stations);
-    flow->generation = generation_new(&generation, snapshot, NULL);
-    for (unsigned i = 0; i < snapshot->queue_count; i++)
-        add_station(flow, &snapshot->queues[i]);
-    return flow;
-}
-
-void flow_free(struct flow *flow)
-{
-    struct station *station;
-
-    if (flow == NULL)
-        return;
-    while ((station = TAILQ_FIRST(&flow->stations)) != NULL)
-        remove_station(flow, station);
-    generation_drop(flow->generation);
-    lanes_free(flow->lanes);
-    free(flow);
-}
-
-const struct snapshot *flow_snapshot(const struct flow *flow)
-{
-    return generation_snapshot(flow->generation);
-}
-
-/* The plan of the new configuration that says the same, NULL when it changed or is gone. */
-static bool is_kept(const struct station *station, const struct snapshot *snapshot)
-{
-    for (unsigned i = 0; i < snapshot->queue_count; i++) {
-        if (queue_plan_equal(listener_plan(station->listener), &snapshot->queues[i]))
-            return true;
-    }
-    return false;
-}
-
-static bool is_polled(const struct flow *flow, const struct queue_plan *plan)
-{
-    const struct station *station;
-
-    TAILQ_FOREACH(station, &flow->stations, entry)
-    {
-        if (!station->retired && queue_plan_equal(listener_plan(station->listener), plan))
-            return true;
-    }
-    return false;
-}
-
 /* Frees retired listeners that hold nothing any more. */
 static void sweep(void *arg)
 {
@@ -147,6 +112,62 @@ static void sweep(void *arg)
     }
 }
 
+struct flow *flow_new(const struct flow_context *context, struct snapshot *snapshot)
+{
+    struct flow *flow = xcalloc(1, sizeof(*flow));
+    struct generation_context generation = {
+        .loop = context->loop, .worker = context->worker, .children = context->children};
+
+    flow->context = *context;
+    flow->lanes = lanes_new(context->loop);
+    TAILQ_INIT(&flow->stations);
+    timer_init(&flow->sweep_timer, context->loop, sweep, flow);
+    flow->generation = generation_new(&generation, snapshot, NULL);
+    for (unsigned i = 0; i < snapshot->queue_count; i++)
+        add_station(flow, &snapshot->queues[i]);
+    return flow;
+}
+
+void flow_free(struct flow *flow)
+{
+    struct station *station;
+
+    if (flow == NULL)
+        return;
+    while ((station = TAILQ_FIRST(&flow->stations)) != NULL)
+        remove_station(flow, station);
+    timer_done(&flow->sweep_timer);
+    generation_drop(flow->generation);
+    lanes_free(flow->lanes);
+    free(flow);
+}
+
+const struct snapshot *flow_snapshot(const struct flow *flow)
+{
+    return generation_snapshot(flow->generation);
+}
+
+/* Whether the new configuration says the same of its queue. */
+static bool is_kept(const struct station *station, const struct snapshot *snapshot)
+{
+    for (unsigned i = 0; i < snapshot->queue_count; i++) {
+        if (queue_plan_equal(listener_plan(station->listener), &snapshot->queues[i]))
+            return true;
+    }
+    return false;
+}
+
+static bool is_polled(const struct flow *flow, const struct queue_plan *plan)
+{
+    const struct station *station;
+
+    TAILQ_FOREACH (station, &flow->stations, entry) {
+        if (!station->retired && queue_plan_equal(listener_plan(station->listener), plan))
+            return true;
+    }
+    return false;
+}
+
 void flow_apply(struct flow *flow, struct snapshot *snapshot)
 {
     struct generation_context context = generation_context(flow);
@@ -157,11 +178,10 @@ void flow_apply(struct flow *flow, struct snapshot *snapshot)
 
     flow->generation = generation;
     lanes_mend(flow->lanes);
-    TAILQ_FOREACH(station, &flow->stations, entry)
-    {
+    TAILQ_FOREACH (station, &flow->stations, entry) {
         if (!station->retired && same_http && is_kept(station, snapshot)) {
             listener_use_hooks(station->listener, generation);
-            listener_poll_now(station->listener);
+            listener_refresh(station->listener);
         } else if (!station->retired) {
             station->retired = true;
             flow->retired++;
@@ -180,32 +200,31 @@ void flow_poll_now(struct flow *flow)
 {
     struct station *station;
 
-    TAILQ_FOREACH(station, &flow->stations, entry)
-    listener_poll_now(station->listener);
+    TAILQ_FOREACH (station, &flow->stations, entry)
+        listener_poll_now(station->listener);
 }
 
 void flow_drain(struct flow *flow)
 {
     struct station *station;
 
-    TAILQ_FOREACH(station, &flow->stations, entry)
-    listener_drain(station->listener);
+    TAILQ_FOREACH (station, &flow->stations, entry)
+        listener_drain(station->listener);
 }
 
 void flow_interrupt(struct flow *flow)
 {
     struct station *station;
 
-    TAILQ_FOREACH(station, &flow->stations, entry)
-    listener_interrupt(station->listener);
+    TAILQ_FOREACH (station, &flow->stations, entry)
+        listener_interrupt(station->listener);
 }
 
 bool flow_is_idle(const struct flow *flow)
 {
     const struct station *station;
 
-    TAILQ_FOREACH(station, &flow->stations, entry)
-    {
+    TAILQ_FOREACH (station, &flow->stations, entry) {
         if (!listener_is_idle(station->listener))
             return false;
     }
@@ -216,43 +235,30 @@ bool flow_has_answered(const struct flow *flow)
 {
     const struct station *station;
 
-    TAILQ_FOREACH(station, &flow->stations, entry)
-    {
+    TAILQ_FOREACH (station, &flow->stations, entry) {
         if (!listener_has_answered(station->listener))
             return false;
     }
     return true;
 }
 
-bool flow_is_empty(const struct flow *flow)
+bool flow_is_exhausted(const struct flow *flow, unsigned tries, const struct err **ret_err)
 {
     const struct station *station;
 
-    TAILQ_FOREACH(station, &flow->stations, entry)
-    {
-        if (!listener_is_empty(station->listener))
-            return false;
-    }
-    return true;
-}
-
-const struct err *flow_worst(const struct flow *flow, unsigned *ret_failures)
-{
-    const struct station *station;
-    const struct err *worst = NULL;
-
-    *ret_failures = 0;
-    TAILQ_FOREACH(station, &flow->stations, entry)
-    {
+    *ret_err = NULL;
+    TAILQ_FOREACH (station, &flow->stations, entry) {
         const struct err *err;
         unsigned failures = listener_failures(station->listener, &err);
+        bool hopeless = failures >= tries || (err != NULL && err->code == ERR_AUTH);
 
-        if (failures > *ret_failures || (err != NULL && err->code == ERR_AUTH)) {
-            *ret_failures = failures;
-            worst = err;
-        }
+        if (!listener_is_empty(station->listener) &&
+            !(hopeless && listener_has_nothing(station->listener)))
+            return false;
+        if (err != NULL && (*ret_err == NULL || err->code == ERR_AUTH))
+            *ret_err = err;
     }
-    return worst;
+    return true;
 }
 
 static void sum(const struct flow *flow, struct listener_counts *total)
@@ -260,8 +266,7 @@ static void sum(const struct flow *flow, struct listener_counts *total)
     const struct station *station;
 
     *total = flow->gone;
-    TAILQ_FOREACH(station, &flow->stations, entry)
-    {
+    TAILQ_FOREACH (station, &flow->stations, entry) {
         struct listener_counts counts;
 
         listener_count(station->listener, &counts);
@@ -272,20 +277,11 @@ static void sum(const struct flow *flow, struct listener_counts *total)
     }
 }
 
-uint64_t flow_put_back(const struct flow *flow)
-{
-    struct listener_counts counts;
-
-    sum(flow, &counts);
-    return counts.ended[DELIVERY_RETRY];
-}
-
 bool flow_is_alive(const struct flow *flow)
 {
     const struct station *station;
 
-    TAILQ_FOREACH(station, &flow->stations, entry)
-    {
+    TAILQ_FOREACH (station, &flow->stations, entry) {
         if (!listener_is_alive(station->listener))
             return false;
     }
@@ -303,11 +299,10 @@ char *flow_status(const struct flow *flow)
     buf_printf(&text, "%" PRIu64 " received, %" PRIu64 " done, %" PRIu64 " poisoned, %u in hand",
                counts.received, counts.ended[DELIVERY_DONE], counts.ended[DELIVERY_POISONED],
                counts.in_hand);
-    TAILQ_FOREACH(station, &flow->stations, entry)
-    {
+    TAILQ_FOREACH (station, &flow->stations, entry) {
         const struct err *err;
 
-        if (listener_failures(station->listener, &err) > 0)
+        if (!station->retired && listener_failures(station->listener, &err) > 0)
             buf_printf(&text, "; %s: %s", listener_plan(station->listener)->settings->name,
                        err->text);
     }

@@ -22,9 +22,9 @@ struct flow_context {
     struct worker *worker;
     struct children *children;
     struct ledger *ledger;
-    /* An answer came, a message was settled: look again at what you wait for. From the loop, never
-     * from inside a call. */
-    void (*changed)(void *arg);
+    /* An answer came, a message was settled: look again at what you wait for. Without news it was one
+     * more answer as those before. From the loop, never from inside a call. */
+    void (*changed)(void *arg, bool news);
     void *arg;
 };
 
@@ -47,12 +47,9 @@ void flow_interrupt(struct flow *flow);
 bool flow_is_idle(const struct flow *flow);
 /* Every queue had its first answer, good or bad. */
 bool flow_has_answered(const struct flow *flow);
-/* Every queue was found empty, or failed as flow_worst tells, and nothing runs. */
-bool flow_is_empty(const struct flow *flow);
-/* The error of the queue that failed most often in a row, NULL when none did. */
-const struct err *flow_worst(const struct flow *flow, unsigned *ret_failures);
-/* Messages that were put back for another try since the start. */
-uint64_t flow_put_back(const struct flow *flow);
+/* Nothing is in hand, and every queue was found empty or is hopeless: it refuses us, or failed `tries`
+ * times in a row. *ret_err is then the worst of those failures, NULL when every queue was empty. */
+bool flow_is_exhausted(const struct flow *flow, unsigned tries, const struct err **ret_err);
 /* Every queue makes progress. */
 bool flow_is_alive(const struct flow *flow);
 /* One line on how things are, in fresh memory. */

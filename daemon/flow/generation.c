@@ -126,6 +126,12 @@ struct hook *const *generation_hooks(const struct generation *generation, unsign
     return generation->hooks;
 }
 
+void generation_reload_identities(struct generation *generation)
+{
+    for (unsigned i = 0; i < generation->identity_count; i++)
+        identity_reload(generation->identities[i].identity);
+}
+
 struct identity *generation_identity(struct generation *generation,
                                      const struct identity_settings *settings, const char *label)
 {

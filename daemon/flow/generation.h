@@ -35,6 +35,8 @@ const struct snapshot *generation_snapshot(const struct generation *generation);
 struct http *generation_http(const struct generation *generation);
 /* In the order written. */
 struct hook *const *generation_hooks(const struct generation *generation, unsigned *ret_count);
+/* Lets every identity read its files again. */
+void generation_reload_identities(struct generation *generation);
 /* The one identity object of a setting; made at the first call. label names it in the log. */
 struct identity *generation_identity(struct generation *generation,
                                      const struct identity_settings *settings, const char *label);

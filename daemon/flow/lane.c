@@ -49,8 +49,7 @@ static bool key_is_taken(const struct lane *lane, const char *key)
 {
     const struct ticket *ticket;
 
-    TAILQ_FOREACH(ticket, &lane->turns, entry)
-    {
+    TAILQ_FOREACH (ticket, &lane->turns, entry) {
         if (key != NULL && str_equal(ticket->key, key))
             return true;
     }
@@ -75,8 +74,7 @@ static struct ticket *next_turn(struct lane *lane)
 {
     struct ticket *ticket;
 
-    TAILQ_FOREACH(ticket, &lane->waiting, entry)
-    {
+    TAILQ_FOREACH (ticket, &lane->waiting, entry) {
         if (may_run(lane, ticket))
             return ticket;
     }
@@ -89,8 +87,7 @@ static void on_timer(void *arg)
     struct lane *lane;
     struct ticket *ticket;
 
-    SLIST_FOREACH(lane, &lanes->all, entry)
-    {
+    SLIST_FOREACH (lane, &lanes->all, entry) {
         while ((ticket = next_turn(lane)) != NULL) {
             TAILQ_REMOVE(&lane->waiting, ticket, entry);
             give_turn(ticket);
@@ -127,8 +124,7 @@ struct lane *lanes_get(struct lanes *lanes, const char *hook)
 {
     struct lane *lane;
 
-    SLIST_FOREACH(lane, &lanes->all, entry)
-    {
+    SLIST_FOREACH (lane, &lanes->all, entry) {
         if (strcmp(lane->hook, hook) == 0)
             return lane;
     }
@@ -146,8 +142,8 @@ void lanes_mend(struct lanes *lanes)
 {
     struct lane *lane;
 
-    SLIST_FOREACH(lane, &lanes->all, entry)
-    lane_works(lane);
+    SLIST_FOREACH (lane, &lanes->all, entry)
+        lane_works(lane);
 }
 
 char *lanes_broken(const struct lanes *lanes)
@@ -156,8 +152,7 @@ char *lanes_broken(const struct lanes *lanes)
     autobuf names;
 
     buf_init(&names, BUF_ANY_SIZE);
-    SLIST_FOREACH(lane, &lanes->all, entry)
-    {
+    SLIST_FOREACH (lane, &lanes->all, entry) {
         if (lane->broken)
             buf_printf(&names, "%s%s", names.len > 0 ? ", " : "", lane->hook);
     }

@@ -11,7 +11,7 @@ void lease_init(struct lease *lease, int64_t length_ms, int64_t expires_ms, cons
                 int64_t asked_ms)
 {
     *lease = (struct lease){.length_ms = length_ms, .expires_ms = expires_ms};
-    lease_renewed(lease, receipt, asked_ms);
+    lease_renewed(lease, receipt, asked_ms, length_ms);
 }
 
 void lease_done(struct lease *lease)
@@ -19,13 +19,13 @@ void lease_done(struct lease *lease)
     free(take(lease->receipt));
 }
 
-void lease_renewed(struct lease *lease, const char *receipt, int64_t asked_ms)
+void lease_renewed(struct lease *lease, const char *receipt, int64_t asked_ms, int64_t span_ms)
 {
     char *copy = xstrdup(receipt);
 
     free(lease->receipt);
     lease->receipt = copy;
-    lease->until_ms = asked_ms + lease->length_ms;
+    lease->until_ms = asked_ms + min_of(span_ms, lease->length_ms);
 }
 
 int64_t lease_renew_in(const struct lease *lease, int64_t now_ms)

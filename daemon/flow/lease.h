@@ -20,8 +20,8 @@ struct lease {
 void lease_init(struct lease *lease, int64_t length_ms, int64_t expires_ms, const char *receipt,
                 int64_t asked_ms);
 void lease_done(struct lease *lease);
-/* Renewed, or taken anew: a new receipt and a new span. */
-void lease_renewed(struct lease *lease, const char *receipt, int64_t asked_ms);
+/* Renewed, or taken anew: a new receipt, and hidden for span_ms from asked_ms on. */
+void lease_renewed(struct lease *lease, const char *receipt, int64_t asked_ms, int64_t span_ms);
 /* How long to wait before renewing: half of what the lease gives. 0 when that has passed. */
 int64_t lease_renew_in(const struct lease *lease, int64_t now_ms);
 bool lease_is_over(const struct lease *lease, int64_t now_ms);

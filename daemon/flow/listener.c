@@ -9,7 +9,6 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/str.h"
 #include "base/unit.h"
 #include "flow/generation.h"
 #include "flow/settings.h"
@@ -64,9 +63,9 @@ static const struct log_field *fields_of(const struct listener *listener,
 
 #define FIELDS_OF(listener) fields_of(listener, (struct log_field[2]){{0}})
 
-static void changed(struct listener *listener)
+static void changed(struct listener *listener, bool news)
 {
-    listener->context.changed(listener->context.arg, listener);
+    listener->context.changed(listener->context.arg, listener, news);
 }
 
 /* How many more messages may be taken now. */
@@ -102,9 +101,24 @@ static void on_ended(void *arg, struct delivery *delivery, enum delivery_end end
     TAILQ_REMOVE(&listener->deliveries, delivery_link(delivery), entry);
     listener->in_hand--;
     listener->counts.ended[end]++;
+    if (end == DELIVERY_POISONED) {
+        retry_reset(&listener->poison_retry);
+        listener->poison_complaint[0] = '\0';
+    }
     if (listener->get == NULL && !timer_is_set(&listener->timer))
         timer_set(&listener->timer, 0);
-    changed(listener);
+    changed(listener, true);
+}
+
+/* Whether two sentences say the same but for their numbers: "after 12 ms" changes each time. */
+static bool is_same_complaint(const char *a, const char *b)
+{
+    for (;; a++, b++) {
+        a += strspn(a, "0123456789.");
+        b += strspn(b, "0123456789.");
+        if (*a != *b || *a == '\0')
+            return *a == *b;
+    }
 }
 
 /* Says it once, and again when the reason is another. */
@@ -116,7 +130,7 @@ static int64_t on_poison_failed(void *arg, const struct err *err)
 
     (void)retry_after(&listener->poison_retry, err, &delay_ms);
     delay_ms = max_of(delay_ms, 1000);
-    if (!str_equal(listener->poison_complaint, err->text))
+    if (!is_same_complaint(listener->poison_complaint, err->text))
         log_err(FIELDS_OF(listener),
                 "poison record can not be stored in %s: %s; the message is kept and tried again "
                 "in %s",
@@ -125,33 +139,68 @@ static int64_t on_poison_failed(void *arg, const struct err *err)
     return delay_ms;
 }
 
+/* The delivery of a message that is in work. One that is being settled has nothing more to run: the
+ * ledger tells a second delivery what is done. */
 static struct delivery *find(const struct listener *listener, const char *message_id)
 {
     struct delivery_link *link;
 
-    TAILQ_FOREACH(link, &listener->deliveries, entry)
-    {
-        if (strcmp(delivery_message_id(link->delivery), message_id) == 0)
+    TAILQ_FOREACH (link, &listener->deliveries, entry) {
+        if (!delivery_is_settling(link->delivery) &&
+            strcmp(delivery_message_id(link->delivery), message_id) == 0)
             return link->delivery;
     }
     return NULL;
 }
 
+static void add(struct listener *listener, struct delivery *delivery)
+{
+    TAILQ_INSERT_TAIL(&listener->deliveries, delivery_link(delivery), entry);
+    listener->in_hand++;
+    listener->active++;
+}
+
+/* The same message in our hands already, here or with a listener that a reload has retired. */
+static struct delivery *find_in_hand(struct listener *listener, const char *message_id)
+{
+    struct delivery *delivery = find(listener, message_id);
+
+    if (delivery != NULL)
+        return delivery;
+    delivery = listener->context.take_over(listener->context.arg, listener->plan->url, message_id);
+    if (delivery != NULL) {
+        delivery_move(delivery, &listener->delivery_context);
+        add(listener, delivery);
+    }
+    return delivery;
+}
+
+struct delivery *listener_give_up(struct listener *listener, const char *message_id)
+{
+    struct delivery *delivery = find(listener, message_id);
+
+    if (delivery == NULL)
+        return NULL;
+    TAILQ_REMOVE(&listener->deliveries, delivery_link(delivery), entry);
+    listener->in_hand--;
+    listener->active--;
+    return delivery;
+}
+
 static void take_message(struct listener *listener, const struct queue_message *message)
 {
     /* A first receipt can not be of a message that is in hand. */
-    struct delivery *delivery = message->dequeue_count > 1 ? find(listener, message->id) : NULL;
+    struct delivery *delivery =
+        message->dequeue_count > 1 ? find_in_hand(listener, message->id) : NULL;
 
     listener->counts.received++;
-    if (delivery != NULL && !delivery_is_settling(delivery)) {
+    if (delivery != NULL) {
         delivery_adopt(delivery, message, listener->get_asked_ms);
         return;
     }
     delivery = delivery_new(&listener->delivery_context, listener->hooks_generation, message,
                             listener->get_asked_ms);
-    TAILQ_INSERT_TAIL(&listener->deliveries, delivery_link(delivery), entry);
-    listener->in_hand++;
-    listener->active++;
+    add(listener, delivery);
     if (listener->draining)
         delivery_drain(delivery);
     delivery_begin(delivery);
@@ -185,7 +234,7 @@ static bool is_news(const struct listener *listener, const struct err *err)
 
     if (passing && listener->failures <= QUIET_FAILURES)
         return false;
-    return !str_equal(listener->complaint, err->text);
+    return !is_same_complaint(listener->complaint, err->text);
 }
 
 static void get_failed(struct listener *listener, const struct err *err)
@@ -213,6 +262,7 @@ static void get_failed(struct listener *listener, const struct err *err)
 static void on_messages(void *arg, const struct queue_answer *answer, const struct err *err)
 {
     struct listener *listener = arg;
+    bool news = !listener->answered || err != NULL || listener->failures > 0 || answer->count > 0;
 
     listener->get = NULL;
     listener->answered = true;
@@ -222,7 +272,7 @@ static void on_messages(void *arg, const struct queue_answer *answer, const stru
         get_failed(listener, err);
     if (listener->draining)
         timer_clear(&listener->timer);
-    changed(listener);
+    changed(listener, news);
 }
 
 static void poll_queue(struct listener *listener)
@@ -347,6 +397,12 @@ void listener_poll_now(struct listener *listener)
     timer_set(&listener->timer, 0);
 }
 
+void listener_refresh(struct listener *listener)
+{
+    generation_reload_identities(listener->generation);
+    listener_poll_now(listener);
+}
+
 void listener_drain(struct listener *listener)
 {
     listener->draining = true;
@@ -363,6 +419,11 @@ void listener_interrupt(struct listener *listener)
 bool listener_is_idle(const struct listener *listener)
 {
     return listener->in_hand == 0 && listener->get == NULL;
+}
+
+bool listener_has_nothing(const struct listener *listener)
+{
+    return listener->in_hand == 0;
 }
 
 bool listener_has_answered(const struct listener *listener)

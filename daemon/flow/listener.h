@@ -23,8 +23,11 @@ struct listener_context {
     struct loop *loop;
     struct ledger *ledger;
     struct lanes *lanes;
-    /* Something that the owner's questions are about has changed: an answer came, a delivery ended. */
-    void (*changed)(void *arg, struct listener *listener);
+    /* An answer came, or a delivery ended. Without news it was one more answer as those before. */
+    void (*changed)(void *arg, struct listener *listener, bool news);
+    /* The delivery of a message of that queue that another listener still has in hand, taken from it
+     * for us; NULL when there is none. */
+    struct delivery *(*take_over)(void *arg, const char *url, const char *message_id);
     void *arg;
 };
 
@@ -35,10 +38,14 @@ struct listener *listener_new(const struct listener_context *context, struct gen
 void listener_free(struct listener *listener);
 const struct queue_plan *listener_plan(const struct listener *listener);
 
+/* Gives up a delivery that is not settling, by its message's id; NULL when it has none such. */
+struct delivery *listener_give_up(struct listener *listener, const char *message_id);
 /* New messages get this configuration's hooks, and so do those that have not begun. */
 void listener_use_hooks(struct listener *listener, struct generation *generation);
 /* Polls now and forgets its back-offs. */
 void listener_poll_now(struct listener *listener);
+/* A reload that leaves the queue as it is: secrets in files are read again, and it polls now. */
+void listener_refresh(struct listener *listener);
 /* Asks for no more messages, gives back what has not begun. */
 void listener_drain(struct listener *listener);
 /* Stops running hooks too. */
@@ -46,6 +53,8 @@ void listener_interrupt(struct listener *listener);
 
 /* Nothing in hand, nothing under way. */
 bool listener_is_idle(const struct listener *listener);
+/* Nothing in hand; a Get may be under way. */
+bool listener_has_nothing(const struct listener *listener);
 /* The first answer came, good or bad. */
 bool listener_has_answered(const struct listener *listener);
 /* The last Get found nothing, and nothing is in hand. */

@@ -134,19 +134,13 @@ struct notice *notice_start(struct lanes *lanes, struct generation *generation,
     return notice;
 }
 
-void notice_stop(struct notice *notice)
+void notice_drain(struct notice *notice)
 {
     unsigned waiting = 0;
 
-    for (unsigned i = 0; i < notice->count; i++) {
-        struct telling *telling = &notice->tellings[i];
-
-        if (telling->run != NULL)
-            hook_run_stop(telling->run);
-        else if (telling->ticket != NULL)
-            waiting++;
-    }
-    /* The last to end frees the notice. */
+    for (unsigned i = 0; i < notice->count; i++)
+        waiting += notice->tellings[i].run == NULL && notice->tellings[i].ticket != NULL;
+    /* The last to end frees the notice: nothing of it is touched then. */
     for (unsigned i = 0; waiting > 0; i++) {
         struct telling *telling = &notice->tellings[i];
 
@@ -155,4 +149,13 @@ void notice_stop(struct notice *notice)
             end_telling(telling);
         }
     }
+}
+
+void notice_stop(struct notice *notice)
+{
+    for (unsigned i = 0; i < notice->count; i++) {
+        if (notice->tellings[i].run != NULL)
+            hook_run_stop(notice->tellings[i].run);
+    }
+    notice_drain(notice);
 }

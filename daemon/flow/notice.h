@@ -19,7 +19,9 @@ typedef void notice_done_fn(void *arg);
 struct notice *notice_start(struct lanes *lanes, struct generation *generation,
                             const struct hook_message *message, const char *record,
                             notice_done_fn *done, void *arg);
-/* Stops what runs and forgets what waits; done still fires. */
+/* Forgets what waits for a turn; done still fires, perhaps from inside. */
+void notice_drain(struct notice *notice);
+/* Stops what runs as well. */
 void notice_stop(struct notice *notice);
 /* done will not fire. No hook may run. NULL is fine. */
 void notice_free(struct notice *notice);

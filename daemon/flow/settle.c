@@ -21,7 +21,9 @@ enum settle_state {
 struct settle {
     struct settle_spec spec;
     enum settle_state state;
-    bool created; /* once is enough */
+    bool created;     /* once is enough */
+    bool hurried;     /* no more tries */
+    unsigned deletes; /* sent */
     struct queue_call *call;
     struct retry retry;
     struct timer timer;
@@ -54,7 +56,7 @@ static void again(struct settle *settle, const struct err *err)
     int64_t delay_ms;
     bool helps = retry_after(&settle->retry, err, &delay_ms);
 
-    if (!helps || lease_is_over(settle->spec.lease, clock_mono_ms() + delay_ms))
+    if (!helps || settle->hurried || lease_is_over(settle->spec.lease, clock_mono_ms() + delay_ms))
         finish(settle, SETTLE_GIVEN_UP, err);
     else
         timer_set(&settle->timer, delay_ms);
@@ -62,7 +64,10 @@ static void again(struct settle *settle, const struct err *err)
 
 static void ended(struct settle *settle, const struct err *err)
 {
-    if (err == NULL)
+    /* A delete that is repeated and finds nothing has done its work the first time. */
+    bool repeated = settle->deletes > 1 && err != NULL && err->http_status == 404;
+
+    if (err == NULL || (repeated && err->code == ERR_GONE))
         finish(settle, SETTLE_DONE, NULL);
     else if (err->code == ERR_GONE)
         finish(settle, SETTLE_LOST, err);
@@ -121,6 +126,7 @@ static struct queue_call *end_request(struct settle *settle)
         return queue_update(spec->queue, spec->message_id, spec->lease->receipt,
                             lease_visibility_s(spec->lease, spec->hide_ms, clock_wall_ms()),
                             spec->timeout_ms, on_answer, settle);
+    settle->deletes++;
     return queue_delete(spec->queue, spec->message_id, spec->lease->receipt, spec->timeout_ms,
                         on_answer, settle);
 }
@@ -160,6 +166,17 @@ struct settle *settle_start(const struct settle_spec *spec, settle_done_fn *done
     timer_init(&settle->timer, spec->loop, on_timer, settle);
     send_request(settle);
     return settle;
+}
+
+void settle_hurry(struct settle *settle)
+{
+    struct err err;
+
+    settle->hurried = true;
+    if (!timer_is_set(&settle->timer))
+        return;
+    err_set(&err, ERR_NETWORK, "no time left to try again");
+    finish(settle, SETTLE_GIVEN_UP, &err);
 }
 
 void settle_cancel(struct settle *settle)

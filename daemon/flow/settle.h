@@ -36,7 +36,7 @@ struct settle_spec {
 
 enum settle_end {
     SETTLE_DONE,
-    SETTLE_LOST,       /* the message is no longer ours (a delete: gone, which is as good) */
+    SETTLE_LOST,       /* the message is no longer ours */
     SETTLE_UNPOISONED, /* the record could not be stored; the message is still ours */
     SETTLE_GIVEN_UP,   /* it could not be deleted or hidden while it was ours: it will be back */
 };
@@ -46,6 +46,8 @@ typedef void settle_done_fn(void *arg, enum settle_end end, const struct err *er
 
 /* spec is copied; what it points at lives until done. */
 struct settle *settle_start(const struct settle_spec *spec, settle_done_fn *done, void *arg);
+/* Tries nothing again: what is under way decides. done fires still, perhaps from inside. */
+void settle_hurry(struct settle *settle);
 void settle_cancel(struct settle *settle);
 
 #endif

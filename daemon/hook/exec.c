@@ -193,6 +193,7 @@ struct run {
     struct timer timer;  /* delivers the result then */
     struct err err;
     struct buf tail;
+    bool in_signature; /* the last part of a long line ended in one */
 };
 
 static struct template **compile_all(char *const *texts, unsigned count)
@@ -202,7 +203,8 @@ static struct template **compile_all(char *const *texts, unsigned count)
 
     for (unsigned i = 0; i < count; i++) {
         if (!template_compile(texts[i], &templates[i], &err))
-            abort(); /* the table's check has compiled it */
+            fatal(
+                "a template that was checked does not compile"); /* the table's check has compiled it */
     }
     return templates;
 }
@@ -351,7 +353,7 @@ static void keep_tail(struct buf *tail, const char *text, size_t len)
     buf_putc(tail, '\n');
 }
 
-static void on_line(void *arg, char *text, size_t len)
+static void on_line(void *arg, char *text, size_t len, bool goes_on)
 {
     struct run *run = arg;
     const struct hook_message *message = run->call->message;
@@ -362,7 +364,7 @@ static void on_line(void *arg, char *text, size_t len)
         {NULL, NULL},
     };
 
-    secret_mask(text);
+    run->in_signature = secret_mask_part(text, run->in_signature) && goes_on;
     keep_tail(&run->tail, text, len);
     log_info(fields, "%s", text);
 }
@@ -417,7 +419,7 @@ static void on_ended(void *arg, const struct child_result *end, const struct err
 
     if (end->output_cut) {
         char cut[] = "(more output than output_limit; the rest was dropped)";
-        on_line(run, cut, strlen(cut));
+        on_line(run, cut, strlen(cut), false);
     }
     autofree char *text = judge(run, end, err, &result);
     result.text = text;

@@ -204,8 +204,7 @@ static bool needs_end(const struct file *file, int fd, int64_t size)
     const struct run *run;
     char last = '\n';
 
-    STAILQ_FOREACH(run, &file->writing, entry)
-    {
+    STAILQ_FOREACH (run, &file->writing, entry) {
         if (run->look_first)
             return true;
     }
@@ -228,8 +227,7 @@ static bool write_lines(struct file *file, struct err *err)
     if (needs_end(file, fd, size) &&
         (!read_end(fd, size, &end) || (size = mend_end(fd, size, &end)) < 0))
         return fail(err, "read", path);
-    STAILQ_FOREACH(run, &file->writing, entry)
-    {
+    STAILQ_FOREACH (run, &file->writing, entry) {
         if (!run->look_first || !is_there(run, &end))
             buf_append(&text, run->line.data, run->line.len);
     }
@@ -271,15 +269,13 @@ static void write_each(struct file *file)
     struct run *run;
     struct err err;
 
-    STAILQ_FOREACH(run, &file->writing, entry)
-    {
+    STAILQ_FOREACH (run, &file->writing, entry) {
         if (run->outcome == HOOK_DONE && !write_one(settings, run, &run->err))
             run->outcome = HOOK_HOST_FAULT;
     }
     if (sync_directory(settings->directory, &err))
         return;
-    STAILQ_FOREACH(run, &file->writing, entry)
-    {
+    STAILQ_FOREACH (run, &file->writing, entry) {
         if (run->outcome == HOOK_DONE) {
             run->outcome = HOOK_HOST_FAULT;
             run->err = err;
@@ -299,8 +295,7 @@ static void job_run(void *arg)
     }
     if (write_lines(file, &err))
         return;
-    STAILQ_FOREACH(run, &file->writing, entry)
-    {
+    STAILQ_FOREACH (run, &file->writing, entry) {
         run->outcome = HOOK_HOST_FAULT;
         run->err = err;
     }
@@ -362,7 +357,8 @@ static void *create(const struct hook_context *context, const char *name, const 
     STAILQ_INIT(&file->waiting);
     STAILQ_INIT(&file->writing);
     if (file->settings->name != NULL && !template_compile(file->settings->name, &file->name, &err))
-        abort(); /* the table's check has compiled it */
+        fatal(
+            "a template that was checked does not compile"); /* the table's check has compiled it */
     return file;
 }
 

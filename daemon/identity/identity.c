@@ -186,8 +186,7 @@ static bool is_firing(const struct identity_wait *wait)
 {
     const struct identity_wait *other;
 
-    TAILQ_FOREACH(other, &wait->identity->firing, entry)
-    {
+    TAILQ_FOREACH (other, &wait->identity->firing, entry) {
         if (other == wait)
             return true;
     }
@@ -212,6 +211,11 @@ void identity_refused(struct identity *identity, struct err *err)
 {
     if (identity->kind->explain != NULL)
         identity->kind->explain(identity->self, err);
+    identity->kind->refused(identity->self);
+}
+
+void identity_reload(struct identity *identity)
+{
     identity->kind->refused(identity->self);
 }
 

@@ -107,6 +107,9 @@ bool identity_sign(struct identity *identity, struct http_request *request,
 /* The service refused a signed request with err, whose sentence grows by what the kind knows. */
 void identity_refused(struct identity *identity, struct err *err);
 
+/* A reload: what may have changed (a file) is read again before its next use. */
+void identity_reload(struct identity *identity);
+
 /* For kinds alone: the acquisition has ended. */
 void identity_acquired(struct identity *identity, const struct err *err);
 /* For kinds alone: puts "; ..." behind an error's sentence. */

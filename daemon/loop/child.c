@@ -25,6 +25,7 @@ enum child_state {
     CHILD_SPAWNING, /* on the worker thread */
     CHILD_RUNNING,
     CHILD_ENDING, /* TERM was sent */
+    CHILD_LEFT,   /* and the process ended, but others of its group still hold the pipe */
     CHILD_KILLED, /* KILL was sent */
 };
 
@@ -55,6 +56,7 @@ struct children {
     struct worker *worker;
     LIST_HEAD(, child) all;
     unsigned spawning; /* how many of them have no pid that we know yet */
+    unsigned left;     /* how many are in CHILD_LEFT: zombies that we keep */
 };
 
 static char **copy_texts(const char *const *texts)
@@ -147,8 +149,24 @@ static void feed(struct child *child)
 
 static void pass_line(struct child *child)
 {
-    child->events.line(child->arg, child->line.data, child->line.len);
+    child->events.line(child->arg, child->line.data, child->line.len, false);
     buf_reset(&child->line);
+}
+
+/* Passes on the beginning of a line that is too long: up to a blank or the like near its end, so that a
+ * word, or a parameter of a URL, stays whole if that is possible. */
+static void pass_part(struct child *child)
+{
+    struct buf *line = &child->line;
+    size_t cut = line->len;
+
+    while (cut > line->len * 3 / 4 && strchr(" \t\"'&?,;<>", line->data[cut - 1]) == NULL)
+        cut--;
+    if (cut <= line->len * 3 / 4)
+        cut = line->len;
+    autofree char *part = xstrndup(line->data, cut);
+    buf_consume(line, cut);
+    child->events.line(child->arg, part, cut, true);
 }
 
 /* Cuts output into lines. What is over output_limit is dropped here. */
@@ -164,7 +182,7 @@ static void take_output(struct child *child, const char *data, size_t len)
             continue;
         }
         if (child->line.len >= child->spec.line_limit)
-            pass_line(child);
+            pass_part(child);
         buf_putc(&child->line, data[i] == '\0' ? '?' : data[i]);
     }
 }
@@ -195,11 +213,6 @@ static void on_input(void *arg)
     feed(arg);
 }
 
-static void on_output(void *arg)
-{
-    read_output(arg, 65536);
-}
-
 /* Tells the owner and is gone. */
 static void end(struct child *child, const struct child_result *result, const struct err *err)
 {
@@ -213,7 +226,7 @@ static void end(struct child *child, const struct child_result *result, const st
 /* What a wait status means, given what we did to the process ourselves. */
 static struct child_result judge(const struct child *child, int status)
 {
-    bool ours = child->state == CHILD_ENDING || child->state == CHILD_KILLED;
+    bool ours = child->state != CHILD_RUNNING;
     struct child_result result = {
         .end = WIFEXITED(status) ? CHILD_EXITED : CHILD_SIGNALLED,
         .value = WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status),
@@ -237,27 +250,52 @@ static void child_exited(struct child *child, int status)
     end(child, &result, NULL);
 }
 
+/* Kills what is left of a group and reaps its leader. While that is a zombie, the group's number can not
+ * be taken by another. */
+static void finish_group(struct child *child)
+{
+    int status;
+
+    if (child->state == CHILD_LEFT)
+        child->children->left--;
+    child->state = CHILD_KILLED;
+    kill(-child->process.pid, SIGKILL);
+    if (waitpid(child->process.pid, &status, 0) == child->process.pid)
+        child_exited(child, status);
+}
+
+/* The process that we told to end has ended. Those of its group that still hold the pipe have the rest
+ * of the grace. */
+static void leave(struct child *child)
+{
+    read_output(child, DRAIN_LIMIT);
+    child->state = CHILD_LEFT;
+    child->children->left++;
+    if (child->process.output_fd < 0)
+        finish_group(child);
+}
+
 static struct child *find(const struct children *children, pid_t pid)
 {
     struct child *child;
 
-    LIST_FOREACH(child, &children->all, entry)
-    {
+    LIST_FOREACH (child, &children->all, entry) {
         if (child->state != CHILD_SPAWNING && child->process.pid == pid)
             return child;
     }
     return NULL;
 }
 
-/* Reaps one ended process. While it is still a zombie its group's number can not be taken by another,
- * so what is left of a group that we ended is killed before. */
+/* Reaps one ended process. */
 static void reap(struct children *children, pid_t pid)
 {
     struct child *child = find(children, pid);
     int status;
 
-    if (child != NULL && child->state != CHILD_RUNNING)
-        kill(-pid, SIGKILL);
+    if (child != NULL && child->state == CHILD_ENDING) {
+        leave(child);
+        return;
+    }
     if (waitpid(pid, &status, 0) == pid && child != NULL)
         child_exited(child, status);
 }
@@ -272,22 +310,32 @@ static pid_t ended_process(idtype_t which, pid_t pid)
     return info.si_pid;
 }
 
-/* While a spawn is under way, an unknown pid may be the one that is about to be told to us: then only
- * the known are reaped, and the rest when the spawn is told. */
+/* While a spawn is under way, an unknown pid may be the one that is about to be told to us; and a
+ * zombie that we keep would be all that we are shown. Then only the known are reaped, the rest later. */
 static void reap_all(struct children *children)
 {
     struct child *child, *next;
     pid_t pid;
 
-    while (children->spawning == 0 && (pid = ended_process(P_ALL, 0)) > 0)
+    while (children->spawning + children->left == 0 && (pid = ended_process(P_ALL, 0)) > 0)
         reap(children, pid);
-    if (children->spawning == 0)
+    if (children->spawning + children->left == 0)
         return;
     for (child = LIST_FIRST(&children->all); child != NULL; child = next) {
         next = LIST_NEXT(child, entry);
-        if (child->state != CHILD_SPAWNING && ended_process(P_PID, child->process.pid) > 0)
+        if (child->state != CHILD_SPAWNING && child->state != CHILD_LEFT &&
+            ended_process(P_PID, child->process.pid) > 0)
             reap(children, child->process.pid);
     }
+}
+
+static void on_output(void *arg)
+{
+    struct child *child = arg;
+
+    read_output(child, 65536);
+    if (child->state == CHILD_LEFT && child->process.output_fd < 0)
+        finish_group(child);
 }
 
 static void on_sigchld(void *arg)
@@ -315,6 +363,9 @@ static void on_timer(void *arg)
     case CHILD_ENDING:
         child->state = CHILD_KILLED;
         kill(-child->process.pid, SIGKILL);
+        break;
+    case CHILD_LEFT:
+        finish_group(child);
         break;
     case CHILD_SPAWNING:
     case CHILD_KILLED:
@@ -362,6 +413,16 @@ static void job_done(void *arg)
     }
     /* It, or others that waited for this spawn to be told, may have ended already. */
     reap_all(children);
+}
+
+void children_kill(struct children *children)
+{
+    struct child *child;
+
+    LIST_FOREACH (child, &children->all, entry) {
+        if (child->state != CHILD_SPAWNING)
+            kill(-child->process.pid, SIGKILL);
+    }
 }
 
 struct children *children_new(struct loop *loop, struct worker *worker)
@@ -422,6 +483,7 @@ void child_stop(struct child *child)
         begin_end(child, CHILD_STOPPED);
         break;
     case CHILD_ENDING:
+    case CHILD_LEFT:
     case CHILD_KILLED:
         break;
     }

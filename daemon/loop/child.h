@@ -54,8 +54,9 @@ struct child_result {
 struct child_events {
     /* The process exists now; pid is its group's too. May be NULL. */
     void (*started)(void *arg, pid_t pid);
-    /* One line without its end; text is borrowed and may hold any byte but NUL ('?' stands for it). */
-    void (*line)(void *arg, char *text, size_t len);
+    /* One line without its end; text is borrowed and may hold any byte but NUL ('?' stands for it).
+     * goes_on: it was longer than line_limit, and the next call has more of it. */
+    void (*line)(void *arg, char *text, size_t len, bool goes_on);
     /* Exactly once, never from inside child_start, after the last line. The child is gone then. */
     void (*ended)(void *arg, const struct child_result *result, const struct err *err);
 };
@@ -64,6 +65,8 @@ struct child_events {
 struct children *children_new(struct loop *loop, struct worker *worker);
 /* Kills (KILL) the groups that still live. The worker must be gone already. */
 void children_free(struct children *children);
+/* KILL to every group now, and nothing more: the program is about to end. */
+void children_kill(struct children *children);
 /* Copies what it needs of spec. events and arg must live until ended. */
 struct child *child_start(struct children *children, const struct child_spec *spec,
                           const struct child_events *events, void *arg);

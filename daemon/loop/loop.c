@@ -62,7 +62,7 @@ struct loop *loop_new(void)
     loop->base = event_base_new_with_config(config);
     event_config_free(config);
     if (loop->base == NULL)
-        abort();
+        fatal("libevent can not be used");
     LIST_INIT(&loop->signals);
     STAILQ_INIT(&loop->deferred);
     loop->deferred_event = evtimer_new(loop->base, on_deferred, loop);
@@ -128,7 +128,7 @@ void loop_on_signal(struct loop *loop, int signal_number, loop_signal_fn *fn, vo
     watch->arg = arg;
     watch->event = evsignal_new(loop->base, signal_number, on_signal, watch);
     if (watch->event == NULL || event_add(watch->event, NULL) < 0)
-        abort();
+        fatal("libevent can not be used");
     LIST_INSERT_HEAD(&loop->signals, watch, entry);
 }
 
@@ -150,7 +150,7 @@ static struct loop_watch *watch_new(struct loop *loop, int fd, short what, void 
     watch->arg = arg;
     watch->event = event_new(loop->base, fd, (short)(what | EV_PERSIST), on_ready, watch);
     if (watch->event == NULL || event_add(watch->event, NULL) < 0)
-        abort();
+        fatal("libevent can not be used");
     return watch;
 }
 

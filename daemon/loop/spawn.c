@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -161,6 +162,8 @@ static _Noreturn void become_program(const struct plan *plan)
         give_up(plan, STEP_STDIO, errno);
     syscall(SYS_close_range, 3U, UINT_MAX, CLOSE_RANGE_CLOEXEC);
     umask(spec->umask);
+    /* What lets us become others, or bind and kill, is not for the program. */
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     if (!become_user(&plan->account))
         give_up(plan, STEP_USER, errno);
     if (spec->directory != NULL && chdir(spec->directory) < 0)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "loop/loop.h"
+#include "base/alloc.h"
 
 static void on_timeout(evutil_socket_t fd, short what, void *arg)
 {
@@ -22,7 +23,7 @@ void timer_init(struct timer *timer, struct loop *loop, timer_fn *fn, void *arg)
     timer->arg = arg;
     timer->handle = evtimer_new(loop_base(loop), on_timeout, timer);
     if (timer->handle == NULL)
-        abort();
+        fatal("libevent can not be used");
 }
 
 void timer_done(struct timer *timer)

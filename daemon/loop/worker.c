@@ -116,13 +116,13 @@ struct worker *worker_new(struct loop *loop)
     jobs_init(&worker->finished);
     worker->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (worker->event_fd < 0)
-        abort();
+        fatal("no worker thread");
     worker->watch = loop_watch_read(loop, worker->event_fd, on_finished, worker);
     /* Signals are the loop's. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     if (pthread_create(&worker->thread, NULL, thread_main, worker) != 0)
-        abort();
+        fatal("no worker thread");
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return worker;
 }

@@ -18,7 +18,8 @@
 #define MAX_HEADER_BYTES   (64 * 1024)
 #define DEFAULT_MAX_REPLY  (1024 * 1024)
 #define CONNECT_TIMEOUT_MS 10000L
-#define IDLE_HANDLES       64 /* kept for the next calls */
+#define MAX_RETRY_AFTER_S  (15 * 60) /* one bad header must not still a queue for a day */
+#define IDLE_HANDLES       64        /* kept for the next calls */
 /* What a buffer for a reply keeps between two calls. */
 #define KEEP_REPLY_BYTES ((size_t)64 * 1024)
 
@@ -89,7 +90,7 @@ void http_request_done(struct http_request *request)
 void http_request_header(struct http_request *request, const char *name, const char *value)
 {
     if (request->header_count == HTTP_MAX_HEADERS)
-        abort(); /* ours to count */
+        fatal("libcurl can not be used"); /* ours to count */
     request->headers[request->header_count++] = xasprintf("%s: %s", name, value);
 }
 
@@ -215,7 +216,7 @@ static uint32_t retry_after_of(CURL *easy)
     curl_off_t seconds = 0;
 
     curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &seconds);
-    return (uint32_t)min_of(max_of(seconds, 0), 24 * 3600) * 1000;
+    return (uint32_t)min_of(max_of(seconds, 0), MAX_RETRY_AFTER_S) * 1000;
 }
 
 static void finish(struct http_call *call, CURLcode code)
@@ -313,7 +314,7 @@ static int on_socket_wanted(CURL *easy, curl_socket_t fd, int what, void *arg, v
         wanted |= EV_WRITE;
     event = event_new(loop_base(http->loop), fd, wanted, on_ready, http);
     if (event == NULL || event_add(event, NULL) < 0)
-        abort();
+        fatal("libcurl can not be used");
     curl_multi_assign(http->multi, fd, event);
     return 0;
 }
@@ -338,7 +339,7 @@ struct http *http_new(struct loop *loop, const struct http_settings *settings)
     struct http *http = xcalloc(1, sizeof(*http));
 
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-        abort();
+        fatal("libcurl can not be used");
     http->loop = loop;
     http->settings = *settings;
     http->settings.ca_file = xstrdup(settings->ca_file);
@@ -434,7 +435,7 @@ static struct http_call *call_new(struct http *http)
     call->http = http;
     call->easy = curl_easy_init();
     if (call->easy == NULL)
-        abort();
+        fatal("libcurl can not be used");
     buf_init(&call->reply, DEFAULT_MAX_REPLY);
     set_up_handle(call);
     return call;
@@ -508,7 +509,7 @@ struct http_call *http_call_start(struct http *http, struct http_request *reques
     http->sent++;
     /* Can only fail for a handle that is in use already. */
     if (curl_multi_add_handle(http->multi, call->easy) != CURLM_OK)
-        abort();
+        fatal("libcurl can not be used");
     return call;
 }
 

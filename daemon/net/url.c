@@ -81,7 +81,7 @@ bool url_parse(const char *text, struct url *ret_url, struct err *err)
     CURLU *handle __attribute__((cleanup(free_handle))) = curl_url();
 
     if (handle == NULL)
-        abort();
+        fatal("libcurl can not be used");
     if (!is_printable(text))
         return err_set(err, ERR_CONFIG, "not a URL: a blank or a control character in it");
     if (!has_authority(text))
@@ -145,7 +145,7 @@ void url_encode(struct buf *out, const char *text)
     char *encoded = curl_easy_escape(NULL, text, 0);
 
     if (encoded == NULL) /* only for want of memory */
-        abort();
+        fatal("libcurl can not be used");
     buf_puts(out, encoded);
     explicit_bzero(encoded, strlen(encoded));
     curl_free(encoded);
@@ -176,7 +176,7 @@ char *url_decode(const char *text, size_t len)
         return xstrdup("");
     char *decoded = curl_easy_unescape(NULL, text, (int)len, &decoded_len);
     if (decoded == NULL)
-        abort();
+        fatal("libcurl can not be used");
     char *copy = xstrndup(decoded, (size_t)decoded_len);
     explicit_bzero(decoded, (size_t)decoded_len);
     curl_free(decoded);

@@ -15,14 +15,14 @@ struct record {
     char *queue_url;
     char *message_id;
     unsigned receipts;
-    struct ledger_step *steps; /* whose texts are the entry's */
+    struct ledger_step *steps; /* whose texts are the record's */
     unsigned count;
 };
 
 /* A call whose callback is still to come. */
 struct ledger_op {
     struct ledger *ledger;
-    struct record *entry; /* of a read, else NULL */
+    struct record *record; /* of a read; NULL when it was deleted meanwhile */
     ledger_read_fn *read_done;
     ledger_done_fn *write_done;
     void *arg;
@@ -72,14 +72,25 @@ static void step_done(struct ledger_step *step)
 
 static void record_free(void *data)
 {
-    struct record *entry = data;
+    struct record *record = data;
 
-    for (unsigned i = 0; i < entry->count; i++)
-        step_done(&entry->steps[i]);
-    free(entry->steps);
-    free(entry->queue_url);
-    free(entry->message_id);
-    free(entry);
+    for (unsigned i = 0; i < record->count; i++)
+        step_done(&record->steps[i]);
+    free(record->steps);
+    free(record->queue_url);
+    free(record->message_id);
+    free(record);
+}
+
+static void answer(const struct ledger_op *op)
+{
+    const struct record nothing = {.receipts = 1};
+    const struct record *record = op->record != NULL ? op->record : &nothing;
+
+    op->read_done(op->arg,
+                  &(struct ledger_message){
+                      .receipts = record->receipts, .steps = record->steps, .count = record->count},
+                  NULL);
 }
 
 /* Fires what is due, and what the callbacks start meanwhile: an answer from memory is no wait. */
@@ -93,16 +104,10 @@ static void on_timer(void *arg)
 
         TAILQ_REMOVE(&ledger->ops, op, link);
         free(op);
-        if (now.entry == NULL) {
+        if (now.read_done == NULL)
             now.write_done(now.arg, NULL);
-            continue;
-        }
-        struct ledger_message message = {
-            .receipts = now.entry->receipts,
-            .steps = now.entry->steps,
-            .count = now.entry->count,
-        };
-        now.read_done(now.arg, &message, NULL);
+        else
+            answer(&now);
     }
 }
 
@@ -143,17 +148,17 @@ static struct record *find(const struct ledger *ledger, const char *queue_url,
 static struct record *find_or_add(struct ledger *ledger, const char *queue_url,
                                   const char *message_id)
 {
-    struct record *entry = find(ledger, queue_url, message_id);
+    struct record *record = find(ledger, queue_url, message_id);
 
-    if (entry != NULL)
-        return entry;
-    entry = xcalloc(1, sizeof(*entry));
-    entry->queue_url = xstrdup(queue_url);
-    entry->message_id = xstrdup(message_id);
-    if (tsearch(entry, &ledger->tree, compare) == NULL)
-        abort();
+    if (record != NULL)
+        return record;
+    record = xcalloc(1, sizeof(*record));
+    record->queue_url = xstrdup(queue_url);
+    record->message_id = xstrdup(message_id);
+    if (tsearch(record, &ledger->tree, compare) == NULL)
+        fatal("out of memory");
     ledger->count++;
-    return entry;
+    return record;
 }
 
 static struct ledger_op *op_start(struct ledger *ledger, const struct ledger_op *what)
@@ -170,20 +175,34 @@ static struct ledger_op *op_start(struct ledger *ledger, const struct ledger_op 
 struct ledger_op *ledger_receive(struct ledger *ledger, const char *queue_url,
                                  const char *message_id, ledger_read_fn *done, void *arg)
 {
-    struct record *entry = find_or_add(ledger, queue_url, message_id);
-
-    entry->receipts++;
-    return op_start(ledger, &(struct ledger_op){.entry = entry, .read_done = done, .arg = arg});
+    find_or_add(ledger, queue_url, message_id)->receipts++;
+    return ledger_read(ledger, queue_url, message_id, done, arg);
 }
 
-static struct ledger_step *step_of(struct record *entry, const char *hook)
+struct ledger_op *ledger_read(struct ledger *ledger, const char *queue_url, const char *message_id,
+                              ledger_read_fn *done, void *arg)
 {
-    for (unsigned i = 0; i < entry->count; i++) {
-        if (strcmp(entry->steps[i].hook, hook) == 0)
-            return &entry->steps[i];
+    struct record *record = find(ledger, queue_url, message_id);
+
+    return op_start(ledger, &(struct ledger_op){.record = record, .read_done = done, .arg = arg});
+}
+
+void ledger_received_again(struct ledger *ledger, const char *queue_url, const char *message_id)
+{
+    struct record *record = find(ledger, queue_url, message_id);
+
+    if (record != NULL)
+        record->receipts++;
+}
+
+static struct ledger_step *step_of(struct record *record, const char *hook)
+{
+    for (unsigned i = 0; i < record->count; i++) {
+        if (strcmp(record->steps[i].hook, hook) == 0)
+            return &record->steps[i];
     }
-    entry->steps = xreallocarray(entry->steps, entry->count + 1, sizeof(*entry->steps));
-    struct ledger_step *step = &entry->steps[entry->count++];
+    record->steps = xreallocarray(record->steps, record->count + 1, sizeof(*record->steps));
+    struct ledger_step *step = &record->steps[record->count++];
     *step = (struct ledger_step){0};
     return step;
 }
@@ -192,9 +211,9 @@ struct ledger_op *ledger_record(struct ledger *ledger, const char *queue_url,
                                 const char *message_id, const struct ledger_step *step,
                                 ledger_done_fn *done, void *arg)
 {
-    struct record *entry = find_or_add(ledger, queue_url, message_id);
+    struct record *record = find_or_add(ledger, queue_url, message_id);
     struct ledger_step fresh = *step;
-    struct ledger_step *place = step_of(entry, step->hook);
+    struct ledger_step *place = step_of(record, step->hook);
 
     fresh.hook = xstrdup(step->hook);
     fresh.reason = xstrdup(step->reason);
@@ -206,12 +225,17 @@ struct ledger_op *ledger_record(struct ledger *ledger, const char *queue_url,
 
 void ledger_deleted(struct ledger *ledger, const char *queue_url, const char *message_id)
 {
-    struct record *entry = find(ledger, queue_url, message_id);
+    struct record *record = find(ledger, queue_url, message_id);
+    struct ledger_op *op;
 
-    if (entry == NULL)
+    if (record == NULL)
         return;
-    tdelete(entry, &ledger->tree, compare);
-    record_free(entry);
+    TAILQ_FOREACH (op, &ledger->ops, link) {
+        if (op->record == record)
+            op->record = NULL;
+    }
+    tdelete(record, &ledger->tree, compare);
+    record_free(record);
     ledger->count--;
 }
 

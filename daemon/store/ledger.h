@@ -44,6 +44,8 @@ struct ledger_step {
 
 struct ledger_message {
     unsigned receipts; /* how often it was received, this time included */
+    unsigned
+        unexplained; /* dequeues that no receipt explains, since the ledger first heard of it */
     const struct ledger_step *steps;
     unsigned count;
 };
@@ -60,6 +62,11 @@ void ledger_close(struct ledger *ledger);
  * asked to be written is written all the same). */
 struct ledger_op *ledger_receive(struct ledger *ledger, const char *queue_url,
                                  const char *message_id, ledger_read_fn *done, void *arg);
+/* The same without a receipt: asks again about a message that is in hand. */
+struct ledger_op *ledger_read(struct ledger *ledger, const char *queue_url, const char *message_id,
+                              ledger_read_fn *done, void *arg);
+/* Notes one more receipt of a message that is in work already. Fire and forget. */
+void ledger_received_again(struct ledger *ledger, const char *queue_url, const char *message_id);
 /* Writes one step, replacing what was known of it. step's texts are copied. */
 struct ledger_op *ledger_record(struct ledger *ledger, const char *queue_url,
                                 const char *message_id, const struct ledger_step *step,
