@@ -96,7 +96,7 @@ install: all
 	  $(DESTDIR)$(PREFIX)/share/doc/cvnotifyd/examples
 	install -m 0755 $(BUILD)/cvnotifyd $(DESTDIR)$(PREFIX)/bin/cvnotifyd
 	test -e $(DESTDIR)$(SYSCONFDIR)/cvnotifyd/cvnotifyd.yaml || \
-	  install -m 0640 conf/cvnotifyd.yaml $(DESTDIR)$(SYSCONFDIR)/cvnotifyd/cvnotifyd.yaml
+	  install -m 0644 conf/cvnotifyd.yaml $(DESTDIR)$(SYSCONFDIR)/cvnotifyd/cvnotifyd.yaml
 	sed 's|/usr/bin/|$(PREFIX)/bin/|g' systemd/cvnotifyd.service \
 	  > $(DESTDIR)$(UNITDIR)/cvnotifyd.service
 	install -m 0644 systemd/cvnotifyd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/cvnotifyd.conf

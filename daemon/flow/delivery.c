@@ -249,8 +249,7 @@ static void on_settled(void *arg, enum settle_end end, const struct err *err)
         break;
     case SETTLE_GIVEN_UP:
         log_warning(FIELDS_OF(delivery, "lost"),
-                    "message could not be %s: %s; it will come again, "
-                    "and what is done is not run again",
+                    "message could not be %s: %s; it will come again",
                     is_delete ? "deleted" : "put back", err->text);
         break;
     }

@@ -77,17 +77,16 @@ static void given(struct fixture *fixture, unsigned count, const char *continues
     begin(fixture);
 }
 
-static void recall_aged(struct fixture *fixture, const struct ledger_step *steps, unsigned count,
-                        int64_t age_ms)
+static void recall_all(struct fixture *fixture, const struct ledger_step *steps, unsigned count)
 {
     const struct ledger_message known = {.receipts = 2, .steps = steps, .count = count};
 
-    dispatch_recall(&fixture->dispatch, &known, &fixture->queue, age_ms, NOW_MS);
+    dispatch_recall(&fixture->dispatch, &known, &fixture->queue, NOW_MS);
 }
 
 static void recall(struct fixture *fixture, const struct ledger_step *step)
 {
-    recall_aged(fixture, step, 1, 0);
+    recall_all(fixture, step, 1);
 }
 
 static struct step *next_runs(struct fixture *fixture, const char *hook)
@@ -234,6 +233,17 @@ static void a_waiting_step_comes_before_the_poison(void **state)
     ends(fixture, "b", HOOK_LATER, 75);
     ends(fixture, "c", HOOK_REJECTED, 65);
     next_waits(fixture, "b", 10 * SECOND_MS);
+}
+
+static void of_several_that_wait_the_soonest_counts(void **state)
+{
+    struct fixture *fixture = *state;
+
+    given(fixture, 2, "ab");
+    ends(fixture, "a", HOOK_FAILED, 1);
+    fixture->dispatch.steps[0].delay_ms = MINUTE_MS;
+    ends(fixture, "b", HOOK_FAILED, 1);
+    next_waits(fixture, "a", 10 * SECOND_MS);
 }
 
 static void what_waits_with_stop_holds_back_after_what_goes_on(void **state)
@@ -472,7 +482,7 @@ static void a_retried_step_does_not_hold_others_that_continue(void **state)
     };
 
     given(fixture, 3, "ab");
-    recall_aged(fixture, known, 2, 0);
+    recall_all(fixture, known, 2);
     ends(fixture, "c", HOOK_DONE, 0);
     next_waits(fixture, "a", 10 * SECOND_MS);
 }
@@ -536,14 +546,19 @@ static void a_shorter_list_of_delays_is_no_overrun(void **state)
 
 /* --- age --- */
 
+static void given_aged(struct fixture *fixture)
+{
+    given_hook(fixture, "a", ", max_age: 1m");
+    given_hook(fixture, "b", "");
+    begin(fixture);
+}
+
 static void what_is_too_old_is_done_without_a_run(void **state)
 {
     struct fixture *fixture = *state;
 
-    given_hook(fixture, "a", ", max_age: 1m");
-    given_hook(fixture, "b", "");
-    begin(fixture);
-    recall_aged(fixture, NULL, 0, MINUTE_MS + 1);
+    given_aged(fixture);
+    assert_true(dispatch_is_stale(next_runs(fixture, "a"), MINUTE_MS + 1));
     assert_int_equal(fixture->dispatch.steps[0].state, STEP_STALE);
     ends(fixture, "b", HOOK_DONE, 0);
     next_is_done(fixture);
@@ -553,41 +568,36 @@ static void what_is_just_young_enough_runs(void **state)
 {
     struct fixture *fixture = *state;
 
-    given_hook(fixture, "a", ", max_age: 1m");
-    begin(fixture);
-    recall_aged(fixture, NULL, 0, MINUTE_MS);
+    given_aged(fixture);
+    assert_false(dispatch_is_stale(next_runs(fixture, "a"), MINUTE_MS));
     (void)next_runs(fixture, "a");
 }
 
-static void what_is_all_stale_is_done(void **state)
+static void without_max_age_nothing_is_stale(void **state)
 {
     struct fixture *fixture = *state;
 
-    given_hook(fixture, "a", ", max_age: 1s");
-    begin(fixture);
-    recall_aged(fixture, NULL, 0, MINUTE_MS);
-    next_is_done(fixture);
+    given(fixture, 1, "");
+    assert_false(dispatch_is_stale(next_runs(fixture, "a"), INT64_MAX));
+    (void)next_runs(fixture, "a");
 }
 
 static void a_message_from_the_future_is_not_stale(void **state)
 {
     struct fixture *fixture = *state;
 
-    given_hook(fixture, "a", ", max_age: 1s");
-    begin(fixture);
-    recall_aged(fixture, NULL, 0, -MINUTE_MS);
-    (void)next_runs(fixture, "a");
+    given_aged(fixture);
+    assert_false(dispatch_is_stale(next_runs(fixture, "a"), -MINUTE_MS));
 }
 
 static void what_was_rejected_does_not_become_stale(void **state)
 {
     struct fixture *fixture = *state;
-    const struct ledger_step known = {
-        .hook = "a", .state = LEDGER_REJECTED, .reason = "rejected"};
 
-    given_hook(fixture, "a", ", max_age: 1s");
-    begin(fixture);
-    recall_aged(fixture, &known, 1, MINUTE_MS);
+    given_aged(fixture);
+    recall(fixture,
+           &(struct ledger_step){.hook = "a", .state = LEDGER_REJECTED, .reason = "rejected"});
+    assert_false(dispatch_is_stale(&fixture->dispatch.steps[0], 2 * MINUTE_MS));
     (void)next_rejects(fixture, "a", "rejected");
 }
 
@@ -604,6 +614,7 @@ int main(void)
         TEST(a_rejected_step_with_stop_skips_later_ones),
         TEST(a_rejected_step_with_continue_lets_later_ones_run),
         TEST(a_waiting_step_comes_before_the_poison),
+        TEST(of_several_that_wait_the_soonest_counts),
         TEST(what_waits_with_stop_holds_back_after_what_goes_on),
         TEST(delays_follow_the_list_and_the_last_repeats),
         TEST(the_last_attempt_rejects),
@@ -629,7 +640,7 @@ int main(void)
         TEST(a_shorter_list_of_delays_is_no_overrun),
         TEST(what_is_too_old_is_done_without_a_run),
         TEST(what_is_just_young_enough_runs),
-        TEST(what_is_all_stale_is_done),
+        TEST(without_max_age_nothing_is_stale),
         TEST(a_message_from_the_future_is_not_stale),
         TEST(what_was_rejected_does_not_become_stale),
     };

@@ -66,8 +66,7 @@ static bool enter(struct fixture *fixture, struct entry *entry, char name, unsig
                   const char *key)
 {
     *entry = (struct entry){.fixture = fixture, .name = name};
-    entry->has_turn =
-        lane_enter(fixture->lane, parallel, key, on_granted, entry, &entry->ticket);
+    entry->has_turn = lane_enter(fixture->lane, parallel, key, on_granted, entry, &entry->ticket);
     assert_non_null(entry->ticket);
     return entry->has_turn;
 }

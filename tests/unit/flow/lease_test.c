@@ -46,13 +46,27 @@ static void a_renewal_brings_receipt_and_span(void **state)
 
     (void)state;
     lease_init(&lease, 1000, YEAR_9999_MS, "r1", 5000);
-    lease_renewed(&lease, "r2", 5600);
+    lease_renewed(&lease, "r2", 5600, 1000);
     assert_string_equal(lease.receipt, "r2");
     assert_false(lease_is_over(&lease, 6599));
     assert_true(lease_is_over(&lease, 6600));
-    lease_renewed(&lease, lease.receipt, 7000); /* its own text */
+    lease_renewed(&lease, lease.receipt, 7000, 1000); /* its own text */
     assert_string_equal(lease.receipt, "r2");
     lease_done(&lease);
+    lease_done(&lease);
+}
+
+static void a_renewal_cut_by_the_expiry_is_shorter(void **state)
+{
+    struct lease lease;
+
+    (void)state;
+    lease_init(&lease, 10000, YEAR_9999_MS, "r1", 5000);
+    lease_renewed(&lease, "r2", 6000, 3000);
+    assert_false(lease_is_over(&lease, 8999));
+    assert_true(lease_is_over(&lease, 9000));
+    lease_renewed(&lease, "r3", 6000, 7 * DAY_MS); /* rounded up to more than the lease */
+    assert_true(lease_is_over(&lease, 16000));
     lease_done(&lease);
 }
 
@@ -111,6 +125,7 @@ int main(void)
         cmocka_unit_test(it_is_renewed_at_half),
         cmocka_unit_test(it_is_over_when_its_span_has_passed),
         cmocka_unit_test(a_renewal_brings_receipt_and_span),
+        cmocka_unit_test(a_renewal_cut_by_the_expiry_is_shorter),
         cmocka_unit_test(a_visibility_is_rounded_up),
         cmocka_unit_test(a_visibility_is_never_beyond_seven_days),
         cmocka_unit_test(a_visibility_ends_before_the_message_expires),

@@ -89,11 +89,8 @@ static void everything_is_in_it(void **state)
 
 static void what_is_not_there_is_null(void **state)
 {
-    struct poison_record record = {.reason = "not-json",
-                                   .exit_status = -1,
-                                   .message_id = "id",
-                                   .queue_url = "u",
-                                   .text = ""};
+    struct poison_record record = {
+        .reason = "not-json", .exit_status = -1, .message_id = "id", .queue_url = "u", .text = ""};
     struct json_doc *doc = make(&record);
     const struct json *root = json_root(doc);
 

@@ -112,8 +112,8 @@ static void a_stop_interrupts(void **state)
 
 static void a_stop_answered_with_0_is_done(void **state)
 {
-    stop_when_ready(*state,
-                    "trap 'exit 0' TERM; touch $1/ready; while :; do sleep 0.02; done", HOOK_DONE);
+    stop_when_ready(*state, "trap 'exit 0' TERM; touch $1/ready; while :; do sleep 0.02; done",
+                    HOOK_DONE);
 }
 
 static void a_stop_that_is_ignored_interrupts(void **state)
@@ -141,21 +141,13 @@ static void what_the_host_lacks_is_its_fault_and_mends(void **state)
     expect_run(fixture, HOOK_DONE, NULL);
 }
 
-static void an_unknown_user_is_the_hosts_fault(void **state)
-{
-    struct fixture *fixture = *state;
-
-    given_hook(fixture, "exec: {command: /bin/true, user: no-such-user}");
-    expect_run(fixture, HOOK_HOST_FAULT, "no-such-user");
-}
-
 static void a_value_that_is_missing_has_failed(void **state)
 {
     struct fixture *fixture = *state;
 
-    given_event(fixture, "{\"version\":\"1.0\",\"type\":\"Training\",\"Content\":{\"projectId\":\"" PROJECT
-                         "\",\"iterationId\":\"" ITERATION
-                         "\",\"trainingStatus\":\"TrainingCompleted\"}}");
+    given_event(fixture,
+                "{\"version\":\"1.0\",\"type\":\"Training\",\"Content\":{\"projectId\":\"" PROJECT
+                "\",\"iterationId\":\"" ITERATION "\",\"trainingStatus\":\"TrainingCompleted\"}}");
     given_hook(fixture, "exec: {command: [/bin/true, '{platform}']}");
     expect_run(fixture, HOOK_FAILED, "platform");
     given_hook(fixture, "exec: {command: /bin/true, env: {A: '{model_uri}'}}");
@@ -216,9 +208,10 @@ static void the_whole_uri_is_in_the_environment_only(void **state)
 {
     struct fixture *fixture = *state;
 
-    given_hook(fixture, "exec: {command: [/bin/sh, -c, "
-                        "'printf %s \"$CVN_MODEL_URI\" >@/env; printf %s \"$1\" >@/arg; cat >@/in', "
-                        "sh, '{model_uri}']}");
+    given_hook(fixture,
+               "exec: {command: [/bin/sh, -c, "
+               "'printf %s \"$CVN_MODEL_URI\" >@/env; printf %s \"$1\" >@/arg; cat >@/in', "
+               "sh, '{model_uri}']}");
     expect_run(fixture, HOOK_DONE, NULL);
     autofree char *env = read_named(fixture, "env");
     autofree char *arg = read_named(fixture, "arg");
@@ -237,8 +230,7 @@ static void it_reads_the_document(void **state)
     expect_run(fixture, HOOK_DONE, NULL);
     autofree char *in = read_named(fixture, "in");
     buf_init(&document, BUF_ANY_SIZE);
-    event_document(fixture->event, "message-1", fixture->message.queue_url, INSERTED_MS,
-                   &document);
+    event_document(fixture->event, "message-1", fixture->message.queue_url, INSERTED_MS, &document);
     buf_putc(&document, '\n');
     assert_string_equal(in, document.data);
     buf_done(&document);
@@ -372,7 +364,6 @@ int main(void)
         HOOK_TEST(a_stop_that_is_ignored_interrupts),
         HOOK_TEST(a_missing_program_is_the_hosts_fault),
         HOOK_TEST(what_the_host_lacks_is_its_fault_and_mends),
-        HOOK_TEST(an_unknown_user_is_the_hosts_fault),
         HOOK_TEST(a_value_that_is_missing_has_failed),
         HOOK_TEST(it_gets_the_message_in_its_environment),
         HOOK_TEST(the_whole_uri_is_in_the_environment_only),

@@ -16,10 +16,9 @@
 #include "event/event.h"
 #include "hook/hook.h"
 
-#define PROJECT   "6c4a1d0e-2f53-4a6b-9c11-0d6f3b7a8e21"
-#define ITERATION "b1f2c3d4-0000-4a6b-9c11-0d6f3b7a8e21"
-#define SIGNED_URI                                                                                 \
-    "https://a.blob.core.windows.net/m/x.ONNX?sv=2021&sig=s3cret%3D&se=2027-01-01"
+#define PROJECT    "6c4a1d0e-2f53-4a6b-9c11-0d6f3b7a8e21"
+#define ITERATION  "b1f2c3d4-0000-4a6b-9c11-0d6f3b7a8e21"
+#define SIGNED_URI "https://a.blob.core.windows.net/m/x.ONNX?sv=2021&sig=s3cret%3D&se=2027-01-01"
 #define EXPORT_OF(project, uri)                                                                    \
     "{\"version\":\"1.0\",\"type\":\"Export\",\"Content\":{\"projectId\":\"" project               \
     "\",\"iterationId\":\"" ITERATION                                                              \
@@ -45,8 +44,8 @@ static inline void written_read(struct written *written, const char *text)
     written->node =
         node_parse("test.yaml", written->text, strlen(written->text), &written->mistakes);
     assert_non_null(written->node);
-    written->settings =
-        config_read(&hook_table, written->node, written_env, &written->mistakes);
+    written->settings = config_read(&hook_table, written->node, written_env, &written->mistakes);
+    hook_check(written->settings, &written->mistakes);
 }
 
 static inline void written_done(struct written *written)

@@ -447,6 +447,12 @@ static void other_bytes_come_as_they_are(void **state)
     expect_lines(state, "printf '\\377\\001\\033[2J\\r\\n'", 100, "\377\001\033[2J\r\n");
 }
 
+static void a_long_line_is_parted_between_words_if_it_can_be(void **state)
+{
+    expect_lines(state, "echo aaaaaaaaaaaaaaaaa bbbbbbbb; echo aaaaa bbbbbbbbbbbbbbbbbbbbbbbbb", 20,
+                 "aaaaaaaaaaaaaaaaa \nbbbbbbbb\naaaaa bbbbbbbbbbbbbb\nbbbbbbbbbbb\n");
+}
+
 static void a_line_longer_than_every_buffer_comes_whole_in_parts(void **state)
 {
     struct run run;
@@ -454,6 +460,7 @@ static void a_line_longer_than_every_buffer_comes_whole_in_parts(void **state)
     run_shell(&run, *state, "head -c 100000 /dev/zero | tr '\\0' x; echo");
     expect_exit(&run, 0);
     assert_int_equal(run.line_count, 25);
+    assert_int_equal(run.parts, 24);
     assert_int_equal(run.longest, 4096);
     assert_int_equal(run.lines.len, 100000 + 25);
     run_done(&run);
@@ -573,6 +580,7 @@ static void a_stop_kills_grandchildren_that_ignore_it(void **state)
 
     run_shell(&run, *state, "(trap '' TERM; exec sleep 60) & sleep 0.1; echo $!; wait");
     run.stop_at_line = true;
+    run.spec.grace_ms = 200;
     run_whole(&run);
     assert_int_equal(run.result.end, CHILD_STOPPED);
     pid_t grandchild = atoi(run.lines.data);
@@ -587,6 +595,7 @@ static void a_timeout_kills_grandchildren_that_ignore_it(void **state)
 
     run_shell(&run, *state, "(trap '' TERM; exec sleep 60) & echo $!; wait");
     run.spec.timeout_ms = 200;
+    run.spec.grace_ms = 200;
     run_whole(&run);
     assert_int_equal(run.result.end, CHILD_TIMED_OUT);
     pid_t grandchild = atoi(run.lines.data);
@@ -603,6 +612,7 @@ static void a_script_that_ends_well_after_a_stop_leaves_nobody(void **state)
               "trap 'exit 0' TERM; (trap '' TERM; exec sleep 60) & sleep 0.1; echo $!;"
               "while :; do sleep 0.02; done");
     run.stop_at_line = true;
+    run.spec.grace_ms = 200;
     run_whole(&run);
     assert_int_equal(run.result.end, CHILD_EXITED);
     pid_t grandchild = atoi(run.lines.data);
@@ -648,6 +658,42 @@ static void orphans_that_became_ours_are_reaped(void **state)
     run_until(run.fixture->loop, no_child_is_left, NULL);
     prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
     run_done(&run);
+}
+
+/* A grandchild that becomes ours ends within the grace that a stop leaves it. */
+static void what_a_stop_leaves_is_reaped_when_it_ends(void **state)
+{
+    struct run run;
+
+    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), 0);
+    run_shell(
+        &run, *state,
+        "(trap '' TERM; echo ready; sleep 0.2; echo last; exit 3) & trap 'exit 1' TERM; wait");
+    run.stop_at_line = true;
+    run_whole(&run);
+    assert_int_equal(run.result.end, CHILD_STOPPED);
+    assert_string_equal(run.lines.data, "ready\nlast\n");
+    run_until(run.fixture->loop, no_child_is_left, NULL);
+    prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
+    run_done(&run);
+}
+
+static void killing_all_ends_each(void **state)
+{
+    struct fixture *fixture = *state;
+    struct run runs[3];
+
+    for (unsigned i = 0; i < array_size(runs); i++) {
+        run_shell(&runs[i], fixture, "trap '' TERM; echo x; sleep 60");
+        run_start(&runs[i]);
+        run_until(fixture->loop, has_line, &runs[i]);
+    }
+    children_kill(fixture->children);
+    run_until_stopped(fixture->loop);
+    for (unsigned i = 0; i < array_size(runs); i++) {
+        assert_int_equal(runs[i].ends, 1);
+        run_done(&runs[i]);
+    }
 }
 
 static void orphans_do_not_confuse_spawns(void **state)
@@ -918,6 +964,7 @@ int main(void)
         TEST(a_line_of_just_the_limit_is_one),
         TEST(nul_bytes_become_question_marks),
         TEST(other_bytes_come_as_they_are),
+        TEST(a_long_line_is_parted_between_words_if_it_can_be),
         TEST(a_line_longer_than_every_buffer_comes_whole_in_parts),
         TEST(much_output_comes_whole),
         TEST(output_beyond_the_limit_is_dropped_and_told),
@@ -933,6 +980,8 @@ int main(void)
         TEST(a_script_that_ends_well_after_a_stop_leaves_nobody),
         TEST(freeing_kills_what_still_runs),
         TEST(orphans_that_became_ours_are_reaped),
+        TEST(what_a_stop_leaves_is_reaped_when_it_ends),
+        TEST(killing_all_ends_each),
         TEST(orphans_do_not_confuse_spawns),
         TEST(two_hundred_at_once_all_end),
         TEST(a_child_may_be_started_when_another_ends),

@@ -37,6 +37,7 @@ struct run {
     pid_t pid;
     struct buf lines; /* each followed by a newline */
     unsigned line_count;
+    unsigned parts; /* of them: lines that go on in the next */
     size_t longest;
     bool line_after_end;
     bool inside_start;
@@ -55,11 +56,12 @@ static void on_started(void *arg, pid_t pid)
         child_stop(run->child);
 }
 
-static void on_line(void *arg, char *text, size_t len)
+static void on_line(void *arg, char *text, size_t len, bool goes_on)
 {
     struct run *run = arg;
 
     assert_int_equal(strlen(text), len);
+    run->parts += goes_on;
     run->line_after_end |= run->ends > 0;
     run->line_count++;
     run->longest = max_of(run->longest, len);

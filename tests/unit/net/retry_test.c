@@ -12,11 +12,11 @@ static const struct {
     bool helps;
     int64_t first_ms, cap_ms;
 } table[] = {
-    {ERR_NETWORK, true, 500, 15000},   {ERR_SERVER, true, 1000, 30000},
+    {ERR_NETWORK, true, 500, 15000},    {ERR_SERVER, true, 1000, 30000},
     {ERR_THROTTLED, true, 1000, 60000}, {ERR_AUTH, true, 2000, 120000},
-    {ERR_MISSING, true, 2000, 60000},  {ERR_HOST, true, 2000, 60000},
+    {ERR_MISSING, true, 2000, 60000},   {ERR_HOST, true, 2000, 60000},
     {ERR_REJECTED, false, 2000, 60000}, {ERR_GONE, false, 2000, 60000},
-    {ERR_CONFIG, false, 2000, 60000},  {ERR_INTERNAL, false, 2000, 60000},
+    {ERR_CONFIG, false, 2000, 60000},   {ERR_INTERNAL, false, 2000, 60000},
 };
 
 static int64_t delay_after(struct retry *retry, enum err_code code, uint32_t floor_ms, bool helps)
