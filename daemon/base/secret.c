@@ -213,6 +213,29 @@ bool secret_mask_part(char *text, bool inside)
     return inside;
 }
 
+/* Whether a text is the beginning, but not the whole, of `sig=` in any writing. */
+static bool begins_signature_name(const char *text, size_t len)
+{
+    if (strncasecmp(text, "sig", min_of(len, 3)) != 0)
+        return false;
+    for (size_t i = 0; len > 3 && i < array_size(equal_signs); i++) {
+        if (len - 3 < strlen(equal_signs[i]) && strncasecmp(text + 3, equal_signs[i], len - 3) == 0)
+            return true;
+    }
+    return len <= 3;
+}
+
+size_t secret_mask_held(const char *text)
+{
+    size_t len = strlen(text);
+
+    for (size_t held = min_of(len, 8); held > 0; held--) {
+        if (begins_signature_name(text + len - held, held))
+            return held;
+    }
+    return 0;
+}
+
 void secret_mask(char *text)
 {
     (void)secret_mask_part(text, false);

@@ -42,5 +42,8 @@ void secret_mask(char *text);
 /* The same for a text that comes in parts: `inside` is what the part before returned, false at first;
  * true means that the part ends within a signature. */
 bool secret_mask_part(char *text, bool inside);
+/* How many bytes at the end of a part may be the beginning of `sig=`: to be held back and put before
+ * the next part. */
+size_t secret_mask_held(const char *text);
 
 #endif

@@ -64,7 +64,7 @@ static void node_free_slot(struct node **slot)
 
 struct node *node_member(const struct node *map, const char *key)
 {
-    if (map->type != NODE_MAP)
+    if (map == NULL || map->type != NODE_MAP)
         return NULL;
     for (struct node *member = map->first; member != NULL; member = member->next) {
         if (str_equal(member->key, key))

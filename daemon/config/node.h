@@ -47,7 +47,7 @@ struct mistakes;
 struct node *node_parse(const char *file, const char *text, size_t len, struct mistakes *mistakes);
 /* Frees a tree and wipes its texts, for they may be secrets. */
 void node_free(struct node *node);
-/* The member of a map, or NULL; a node that is no map has none. */
+/* The member of a map, or NULL; a node that is no map, and NULL, have none. */
 struct node *node_member(const struct node *map, const char *key);
 
 #endif

@@ -248,8 +248,7 @@ static void on_settled(void *arg, enum settle_end end, const struct err *err)
         log_debug(FIELDS_OF(delivery, "lost"), "message is no longer ours: %s", err->text);
         break;
     case SETTLE_GIVEN_UP:
-        log_warning(FIELDS_OF(delivery, "lost"),
-                    "message could not be %s: %s; it will come again",
+        log_warning(FIELDS_OF(delivery, "lost"), "message could not be %s: %s; it will come again",
                     is_delete ? "deleted" : "put back", err->text);
         break;
     }

@@ -230,13 +230,3 @@ void dispatch_put_off(struct step *step, int64_t delay_ms)
     step->state = STEP_WAITING;
     step->delay_ms = delay_ms;
 }
-
-bool dispatch_has_begun(const struct dispatch *dispatch)
-{
-    for (unsigned i = 0; i < dispatch->count; i++) {
-        const struct step *step = &dispatch->steps[i];
-        if (step->state != STEP_PENDING || step->record.attempts + step->record.delays > 0)
-            return true;
-    }
-    return false;
-}

@@ -64,7 +64,5 @@ void dispatch_ended(struct step *step, const struct hook_result *result,
                     const struct queue_settings *settings, int64_t wall_ms);
 /* The step can not run now, through no fault of the message: this machine's, or a stop. */
 void dispatch_put_off(struct step *step, int64_t delay_ms);
-/* Whether any step has run in this delivery or an earlier one. */
-bool dispatch_has_begun(const struct dispatch *dispatch);
 
 #endif

@@ -50,7 +50,7 @@ static bool key_is_taken(const struct lane *lane, const char *key)
     const struct ticket *ticket;
 
     TAILQ_FOREACH (ticket, &lane->turns, entry) {
-        if (key != NULL && str_equal(ticket->key, key))
+        if (key != NULL && str_equal_nocase(ticket->key, key))
             return true;
     }
     return false;
@@ -69,13 +69,13 @@ static void give_turn(struct ticket *ticket)
     TAILQ_INSERT_TAIL(&ticket->lane->turns, ticket, entry);
 }
 
-/* The first that may run now, past those whose key is taken. */
-static struct ticket *next_turn(struct lane *lane)
+/* The first that waits for a place, past those that wait for their key. */
+static struct ticket *next_in_line(const struct lane *lane)
 {
     struct ticket *ticket;
 
     TAILQ_FOREACH (ticket, &lane->waiting, entry) {
-        if (may_run(lane, ticket))
+        if (!key_is_taken(lane, ticket->key))
             return ticket;
     }
     return NULL;
@@ -88,7 +88,7 @@ static void on_timer(void *arg)
     struct ticket *ticket;
 
     SLIST_FOREACH (lane, &lanes->all, entry) {
-        while ((ticket = next_turn(lane)) != NULL) {
+        while ((ticket = next_in_line(lane)) != NULL && may_run(lane, ticket)) {
             TAILQ_REMOVE(&lane->waiting, ticket, entry);
             give_turn(ticket);
             ticket->granted(ticket->arg);
@@ -168,7 +168,7 @@ bool lane_enter(struct lane *lane, unsigned parallel, const char *key, lane_gran
     ticket->key = xstrdup(key);
     *ret_ticket = ticket;
     /* Nobody overtakes those who wait for a free place; who waits for a key only is overtaken. */
-    if (may_run(lane, ticket) && next_turn(lane) == NULL) {
+    if (may_run(lane, ticket) && next_in_line(lane) == NULL) {
         give_turn(ticket);
         return true;
     }

@@ -28,7 +28,7 @@ char *lanes_broken(const struct lanes *lanes);
 typedef void lane_granted_fn(void *arg);
 
 /* Asks for a turn among `parallel` (0: no bound), and, with a key, never beside another run of that
- * key. key is copied. *ret_ticket is set at once; true means the turn is now, false that granted will
+ * key. key is copied; case does not matter. *ret_ticket is set at once; true means the turn is now, false that granted will
  * fire later, from the loop. */
 bool lane_enter(struct lane *lane, unsigned parallel, const char *key, lane_granted_fn *granted,
                 void *arg, struct ticket **ret_ticket);

@@ -97,11 +97,19 @@ static void merge_member(struct node *into, struct node *member, struct mistakes
 {
     struct node *there = node_member(into, member->key);
 
-    if (there == NULL || there->type == NODE_NULL) {
+    if (there == NULL) {
         append_members(into, member);
         return;
     }
-    if (there->type == NODE_LIST && member->type == NODE_LIST) {
+    if (there->type == NODE_NULL) {
+        /* Written, but left empty: the included one fills it. */
+        there->type = member->type;
+        there->first = take(member->first);
+        there->text = take(member->text);
+        there->file = member->file;
+        there->line = member->line;
+        there->column = member->column;
+    } else if (there->type == NODE_LIST && member->type == NODE_LIST) {
         append_members(there, member->first);
         member->first = NULL;
     } else if (there->type == NODE_MAP && member->type == NODE_MAP) {
@@ -140,6 +148,20 @@ static const struct config_row include_rows[] = {
 static const struct config_table include_table = {
     .name = "configuration", .size = sizeof(struct include_settings), .rows = include_rows};
 
+/* The directory's own name is no pattern. */
+static char *escape_glob(const char *text)
+{
+    autobuf out;
+
+    buf_init(&out, BUF_ANY_SIZE);
+    for (; *text != '\0'; text++) {
+        if (strchr("*?[]\\", *text) != NULL)
+            buf_putc(&out, '\\');
+        buf_putc(&out, *text);
+    }
+    return buf_take(&out);
+}
+
 static void include_file(struct snapshot *snapshot, const char *path, struct mistakes *mistakes)
 {
     struct node *tree = read_tree(snapshot, path, mistakes);
@@ -160,14 +182,17 @@ static void include_all(struct snapshot *snapshot, struct mistakes *mistakes)
         config_read(&include_table, snapshot->tree, get_env, &later);
     autofree char *copy = xstrdup(snapshot->path);
     const char *directory = dirname(copy);
+    autofree char *escaped = escape_glob(directory);
 
     for (unsigned i = 0; i < settings->include.count; i++) {
         const char *pattern = settings->include.items[i];
-        autofree char *full =
+        autofree char *plain =
             pattern[0] == '/' ? xstrdup(pattern) : xasprintf("%s/%s", directory, pattern);
+        autofree char *full =
+            pattern[0] == '/' ? xstrdup(pattern) : xasprintf("%s/%s", escaped, pattern);
         glob_t found;
 
-        add_directory(snapshot, full);
+        add_directory(snapshot, plain);
         if (glob(full, 0, NULL, &found) == 0) {
             for (size_t j = 0; j < found.gl_pathc; j++)
                 include_file(snapshot, found.gl_pathv[j], mistakes);
@@ -303,12 +328,19 @@ static bool check_queue_name(const char *name, const struct node *map, const cha
     return false;
 }
 
-static unsigned count_segments(const char *path)
+/* The segments of a URL's path as it is written; 0 when one is empty or made of dots, for the service
+ * and libcurl would read it otherwise. */
+static unsigned count_segments(const char *text)
 {
+    const char *path = strchr(strstr(text, "://") + 3, '/');
     unsigned count = 0;
 
-    for (const char *c = path; *c != '\0'; c++)
-        count += *c == '/' && c[1] != '/' && c[1] != '\0';
+    for (; path != NULL && *path == '/'; count++) {
+        size_t len = strcspn(++path, "/");
+        if (len == 0 || len == strspn(path, "."))
+            return 0;
+        path += len;
+    }
     return count;
 }
 
@@ -331,7 +363,7 @@ static void check_url_parts(const struct url *url, const char *text,
         mistakes_at_key(mistakes, map, "url",
                         "url: http:// is for this machine only; write https://, or set "
                         "allow_insecure: true");
-    else if (count_segments(url->path) != (path_style ? 2U : 1U))
+    else if (count_segments(text) != (path_style ? 2U : 1U))
         mistakes_at_key(mistakes, map, "url", "url: the path must be %s",
                         path_style ? "/ACCOUNT/QUEUE, for the host is an address" : "/QUEUE");
     else

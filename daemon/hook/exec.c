@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The hook kind `exec`: runs a program for an event, without a shell. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -194,6 +195,7 @@ struct run {
     struct err err;
     struct buf tail;
     bool in_signature; /* the last part of a long line ended in one */
+    char held[16];     /* or in what may become the name of one */
 };
 
 static struct template **compile_all(char *const *texts, unsigned count)
@@ -364,9 +366,15 @@ static void on_line(void *arg, char *text, size_t len, bool goes_on)
         {NULL, NULL},
     };
 
-    run->in_signature = secret_mask_part(text, run->in_signature) && goes_on;
-    keep_tail(&run->tail, text, len);
-    log_info(fields, "%s", text);
+    /* A name that is cut in two must be seen whole. */
+    autofree char *whole = xasprintf("%s%.*s", run->held, (int)len, text);
+    size_t held = goes_on ? secret_mask_held(whole) : 0;
+    size_t shown = strlen(whole) - held;
+    memcpy(run->held, whole + shown, held + 1);
+    whole[shown] = '\0';
+    run->in_signature = secret_mask_part(whole, run->in_signature) && goes_on;
+    keep_tail(&run->tail, whole, shown);
+    log_info(fields, "%s", whole);
 }
 
 static enum hook_outcome outcome_of_exit(int status)
@@ -406,7 +414,8 @@ static char *judge(const struct run *run, const struct child_result *end, const 
         result->outcome = HOOK_INTERRUPTED;
         return xstrdup("stopped");
     case CHILD_NOT_RUN:
-        result->outcome = HOOK_HOST_FAULT;
+        /* Arguments that are too long come from the message. */
+        result->outcome = err->os_errno == E2BIG ? HOOK_FAILED : HOOK_HOST_FAULT;
         return xstrdup(err->text);
     }
     return NULL;

@@ -126,7 +126,7 @@ static bool fail(struct err *err, const char *what, const char *path)
 /* Opens for appending. Only a file that we make gets our mode. */
 static int open_file(const struct settings *settings)
 {
-    int flags = O_RDWR | O_APPEND | O_CLOEXEC | O_NOCTTY;
+    int flags = O_RDWR | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
     int fd = open(settings->path, flags | O_CREAT | O_EXCL, (mode_t)settings->mode);
 
     if (fd >= 0)
@@ -195,7 +195,13 @@ static bool append(int fd, int64_t size, const struct buf *text, const char *pat
         done += (size_t)wrote;
     }
     /* EINVAL: a pipe or a terminal, which has no disk behind it. */
-    return fdatasync(fd) == 0 || errno == EINVAL || fail(err, "sync", path);
+    if (fdatasync(fd) == 0 || errno == EINVAL)
+        return true;
+    fail(err, "sync", path);
+    /* It counts as not written, so it must not be there at the next try. */
+    if (ftruncate(fd, size) < 0)
+        err_prefix(err, "a line that is not safe is left");
+    return false;
 }
 
 /* Whether the file's end must be looked at: a line may be there already, or the last one is torn. */

@@ -15,7 +15,7 @@
 #include "base/str.h"
 
 /* getpwnam_r and its kin fill a buffer of ours. */
-#define LOOKUP_BYTES 16384
+#define LOOKUP_BYTES ((size_t)1024 * 1024) /* groups of a directory service can be large */
 
 static bool find_user(const char *user, struct account *account, struct err *err)
 {

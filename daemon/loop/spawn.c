@@ -100,7 +100,7 @@ static char **programs_for(const struct child_spec *spec)
         char *path = xasprintf("%.*s/%s", (int)len, part, name);
 
         part += len + (part[len] == ':');
-        if (!is_program(path)) {
+        if (len == 0 || !is_program(path)) {
             free(path);
             continue;
         }

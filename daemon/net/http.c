@@ -169,6 +169,14 @@ static bool is_tls_failure(CURLcode code)
            code == CURLE_SSL_CACERT_BADFILE || code == CURLE_SSL_ISSUER_ERROR;
 }
 
+/* libcurl gives one code to a scheme that it does not know and to an answer that is not HTTP/1. */
+static bool is_not_http(const struct http_call *call, CURLcode code)
+{
+    return code == CURLE_WEIRD_SERVER_REPLY ||
+           (code == CURLE_UNSUPPORTED_PROTOCOL &&
+            strncasecmp(call->request.url.data, "http", 4) == 0);
+}
+
 static void explain(const struct http_call *call, CURLcode code, struct err *err)
 {
     const char *reason = call->error[0] != '\0' ? call->error : curl_easy_strerror(code);
@@ -180,6 +188,8 @@ static void explain(const struct http_call *call, CURLcode code, struct err *err
     else if (code == CURLE_OPERATION_TIMEDOUT)
         err_set(err, ERR_NETWORK, "no answer from %s within %s", call->host,
                 unit_duration_human(call->request.timeout_ms, limit));
+    else if (code == CURLE_PARTIAL_FILE || code == CURLE_RECV_ERROR || is_not_http(call, code))
+        err_set(err, ERR_SERVER, "%s sent no whole answer: %s", call->host, reason);
     else if (code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL)
         err_set(err, ERR_CONFIG, "not a URL that can be asked: %s", reason);
     else if (is_tls_failure(code))
@@ -460,12 +470,26 @@ static void set_method(struct http_call *call)
         curl_easy_setopt(call->easy, CURLOPT_CUSTOMREQUEST, http_method_name(request->method));
 }
 
+/* libcurl takes `Name:` for a header to leave out, and `Name;` for one without a value. */
+static void add_header(struct http_call *call, const char *header)
+{
+    size_t name_len = strcspn(header, ":");
+
+    if (header[name_len] == ':' &&
+        header[name_len + 1 + strspn(header + name_len + 1, " ")] == '\0') {
+        autofree char *empty = xasprintf("%.*s;", (int)name_len, header);
+        call->headers = curl_slist_append(call->headers, empty);
+    } else {
+        call->headers = curl_slist_append(call->headers, header);
+    }
+}
+
 static void set_headers(struct http_call *call)
 {
     const struct http_request *request = &call->request;
 
     for (unsigned i = 0; i < request->header_count; i++)
-        call->headers = curl_slist_append(call->headers, request->headers[i]);
+        add_header(call, request->headers[i]);
     if (http_request_find_header(request, "Content-Type") == NULL)
         call->headers = curl_slist_append(call->headers, "Content-Type:");
     call->headers = curl_slist_append(call->headers, "Expect:");
@@ -478,7 +502,13 @@ static char *host_of(const char *url)
     const char *start = strstr(url, "://");
 
     start = start == NULL ? url : start + 3;
-    return xstrndup(start, strcspn(start, "/?#"));
+    size_t len = strcspn(start, "/?#");
+    const char *user_end = memrchr(start, '@', len);
+    if (user_end != NULL) {
+        len -= (size_t)(user_end + 1 - start);
+        start = user_end + 1;
+    }
+    return xstrndup(start, len);
 }
 
 struct http_call *http_call_start(struct http *http, struct http_request *request,

@@ -147,7 +147,6 @@ static void without_hooks_it_is_done(void **state)
 {
     given(*state, 0, "");
     next_is_done(*state);
-    assert_false(dispatch_has_begun(&((struct fixture *)*state)->dispatch));
 }
 
 static void hooks_that_do_not_match_are_no_steps(void **state)
@@ -166,9 +165,7 @@ static void steps_run_in_the_order_written(void **state)
     struct fixture *fixture = *state;
 
     given(fixture, 3, "");
-    assert_false(dispatch_has_begun(&fixture->dispatch));
     ends(fixture, "a", HOOK_DONE, 0);
-    assert_true(dispatch_has_begun(&fixture->dispatch));
     ends(fixture, "b", HOOK_DONE, 0);
     struct step *last = ends(fixture, "c", HOOK_DONE, 0);
     next_is_done(fixture);
@@ -390,7 +387,6 @@ static void what_is_done_is_not_run_again(void **state)
     given(fixture, 2, "");
     recall(fixture, &(struct ledger_step){.hook = "a", .state = LEDGER_DONE});
     (void)next_runs(fixture, "b");
-    assert_true(dispatch_has_begun(&fixture->dispatch));
 }
 
 static void what_was_rejected_stays_so(void **state)
@@ -520,16 +516,6 @@ static void a_noted_interruption_is_not_counted_twice(void **state)
     assert_int_equal(next_runs(fixture, "a")->record.interruptions, 4);
 }
 
-static void a_run_that_was_cut_has_begun(void **state)
-{
-    struct fixture *fixture = *state;
-
-    given(fixture, 1, "");
-    recall(fixture,
-           &(struct ledger_step){.hook = "a", .state = LEDGER_INTERRUPTED, .interruptions = 1});
-    assert_true(dispatch_has_begun(&fixture->dispatch));
-}
-
 static void a_shorter_list_of_delays_is_no_overrun(void **state)
 {
     struct fixture *fixture = *state;
@@ -636,7 +622,6 @@ int main(void)
         TEST(a_run_without_recorded_end_was_interrupted),
         TEST(the_twentieth_crash_rejects),
         TEST(a_noted_interruption_is_not_counted_twice),
-        TEST(a_run_that_was_cut_has_begun),
         TEST(a_shorter_list_of_delays_is_no_overrun),
         TEST(what_is_too_old_is_done_without_a_run),
         TEST(what_is_just_young_enough_runs),
