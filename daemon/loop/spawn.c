@@ -130,10 +130,14 @@ static _Noreturn void give_up(const struct plan *plan, enum step step, int os_er
 static void reset_signals(void)
 {
     struct sigaction action = {.sa_handler = SIG_DFL};
+    const unsigned long kernel_default[4] = {0};
     sigset_t none;
 
     for (int number = 1; number < NSIG; number++)
         sigaction(number, &action, NULL);
+    /* libc keeps its own two from us; posix_spawn, which may have started us, leaves them ignored. */
+    for (int number = 32; number <= 33; number++)
+        syscall(SYS_rt_sigaction, number, kernel_default, NULL, (size_t)8);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
 }

@@ -3,13 +3,14 @@
 import json
 import os
 import re
+import shutil
 import signal
 import time
 
 import pytest
 
 from support import messages, process
-from support.daemon import exec_hook
+from support.daemon import exec_hook, program, write_config
 from support.wait import wait_until
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="changing users needs root")
@@ -148,6 +149,32 @@ def test_output_goes_to_the_log_line_by_line_without_signatures(queue, scripts, 
     assert running.logged("uri https://") and messages.SIGNATURE not in running.log()
 
 
+LINE_LIMIT = 4096
+
+
+def test_a_signature_across_the_limit_of_a_line_is_masked(queue, scripts, daemon):
+    # given a script whose long line holds a signature at a place that the iteration's number tells
+    command = scripts.recording("talk", r"""
+place=$(echo "${CVN_ITERATION_ID##*-}" | sed 's/^0*//')
+head -c "$place" /dev/zero | tr '\\0' 'a'
+echo "?sig=$(printf '%300s' | sed 's/ /SECRETPART/g')%3D&se=after"
+printf '\\377\\376 bad\\n'
+exit 65""".replace("\\\\", "\\"))
+    running = daemon({"queues": [queue.config(parallel=16)], "hooks": [exec_hook("talk", "*", command, parallel=4)]})
+    # when the limit falls before it, into its name, and into its value
+    places = [1, 1000, 2500, *range(LINE_LIMIT - 8, LINE_LIMIT + 1)]
+    for place in places:
+        queue.post(messages.training(iteration=f"00000000-0000-4000-8000-{place:012}"))
+    wait_until(lambda: queue.poison().count() == len(places), 30, "every poison record")
+    # then no part of it is in the log or in a record, and the words around it are
+    assert "SECRETPART" not in running.log()
+    assert len(running.logged("aaaa", "sig=")) > 0 and len(running.logged("se=after")) == len(places)
+    tails = [record["tail"] for record in queue.all_records()]
+    assert len(tails) == len(places)
+    assert not any("SECRETPART" in tail for tail in tails)
+    assert all("bad" in tail for tail in tails)
+
+
 def test_output_is_bounded_and_a_talker_is_not_held(queue, scripts, daemon):
     # given a script that says far more than its limit
     command = scripts.recording("talk", "head -c 8000000 /dev/zero | tr '\\0' 'x' | fold -w 79")
@@ -199,6 +226,29 @@ while :; do sleep 0.2; done""")
     running.no_zombie()
 
 
+def test_a_scripts_child_has_the_grace_too(place, queue, scripts, daemon):
+    # given a shell script, which TERM ends at once, and its child, which first puts things in order
+    worker = scripts.write("worker", f"""#!/usr/bin/python3 -I
+import pathlib, signal, sys, time
+def tidy(*_):
+    time.sleep(1.5)
+    pathlib.Path("{place}/tidy").touch()
+    sys.exit(0)
+signal.signal(signal.SIGTERM, tidy)
+pathlib.Path("{place}/ready").touch()
+time.sleep(60)
+""")
+    running = daemon({"queues": [queue.config(retry_delay=["60s"])], "hooks": [
+        exec_hook("script", "*", scripts.recording("script", f"{worker}; echo not reached"), timeout="2s", grace="20s")]})
+    # when its time is over
+    queue.post(messages.training())
+    wait_until((place / "ready").exists, 10, "the child to work")
+    # then the child has the time that it needs, and the run is over with it, not with the grace
+    wait_until((place / "tidy").exists, 10, "the child to put things in order")
+    running.wait_logged("not done within its timeout", timeout=5)
+    assert len(scripts.runs("script")) == 1 and not running.logged("not reached")
+
+
 def test_parallel_bounds_the_runs_of_a_hook(queue, scripts, daemon):
     # given hooks of which one may run twice at once
     daemon({"queues": [queue.config(parallel=16)], "hooks": [
@@ -244,6 +294,33 @@ def test_the_users_own_group_is_the_default(place, queue, scripts, daemon):
     wait_until(queue.is_empty, 15, "the queue to be empty")
     # then none of root's groups is left
     assert running.logged("nogroup") and running.logged("65534") and running.logged("nobody")
+
+
+@needs_root
+def test_a_hook_of_another_user_gets_none_of_the_daemons_rights(place, queue, scripts, daemon, monkeypatch):
+    # given a daemon that is not root but may become any user, as its unit could allow
+    own = place / "cvnotifyd"
+    shutil.copy(program(), own)
+    monkeypatch.setenv("CVNOTIFYD", str(own))
+    monkeypatch.setenv("ASAN_OPTIONS", "detect_leaks=0")  # its search is forbidden without CAP_SYS_PTRACE
+    command = scripts.write("look", "grep ^Cap /proc/self/status; id -un")
+    config = {"queues": [queue.config()], "hooks": [exec_hook("look", "*", command, user="nobody")]}
+    write_config(place / "cvnotifyd.yaml", config, place)
+    for path in (place, *place.iterdir()):
+        os.chown(path, 1, 1)
+    rights = "+setuid,+setgid"
+    running = daemon((place / "cvnotifyd.yaml").read_text(), before=[
+        "setpriv", "--reuid=1", "--regid=1", "--clear-groups", "--pdeathsig=TERM",
+        f"--inh-caps={rights}", f"--ambient-caps={rights}"])
+    # when the hook runs
+    queue.post(messages.training())
+    wait_until(queue.is_empty, 15, "the queue to be empty")
+    # then it is that user, with no right beyond it
+    assert running.logged("nobody")
+    assert os.stat(f"/proc/{running.pid}").st_uid in (0, 1)
+    seen = {line["message"].split()[0]: int(line["message"].split()[1], 16)
+            for line in map(json.loads, running.logged("Cap"))}
+    assert (seen["CapEff:"], seen["CapPrm:"], seen["CapAmb:"]) == (0, 0, 0)
 
 
 def test_an_unreadable_input_does_not_hold_or_fail_a_hook(queue, scripts, daemon):

@@ -7,8 +7,10 @@ import pytest
 from azure.storage.queue import AccessPolicy, QueueSasPermissions
 
 from support import messages
-from support.azurite import ACCOUNT, KEY
+from support.azurite import ACCOUNT, KEY, Azurite
+from support.certificates import Certificates
 from support.daemon import exec_hook
+from support.queues import Queue
 from support.wait import stays_true, wait_until
 
 
@@ -112,6 +114,25 @@ def test_a_refused_token_is_said_once_and_mended_by_a_new_file(azurite, place, q
     assert "sig=" not in running.log()
 
 
+def test_a_new_token_in_an_unchanged_file_counts_from_the_reload_on(azurite, place, queue, daemon, scripts):
+    # given a daemon that is let in by a token in a file
+    path = secret_file(place, azurite.account_sas())
+    running = serves(queue, {"identity": None, "sas_file": path}, daemon, scripts)
+    # when another takes its place, which has expired, and the daemon is told
+    secret_file(place, azurite.account_sas(hours=-1))
+    running.reload()
+    # then it is that one that counts, although nothing else has changed
+    running.wait_logged("can not be read", "expir", timeout=5)
+    message = queue.post(messages.training())
+    stays_true(lambda: not scripts.runs("report", message), 1.5, "the daemon to be kept out")
+    # and the next good one does at once
+    secret_file(place, azurite.account_sas())
+    running.reload()
+    wait_until(lambda: scripts.runs("report", message), 5, "the message to be served")
+    wait_until(queue.is_empty, 5, "the queue to be empty")
+    assert "sig=" not in running.log()
+
+
 def test_several_queues_with_identities_of_their_own(azurite, new_queue, daemon, scripts):
     # given three queues, each with its own way in
     one, two, three = new_queue(), new_queue(), new_queue()
@@ -152,3 +173,28 @@ def test_poison_without_the_right_to_create_its_queue(azurite, queue, daemon, sc
     # then its record is stored there
     wait_until(queue.records, 15, "a poison record")
     wait_until(queue.is_empty, 10, "the queue to be empty")
+
+
+def test_https_needs_an_authority_that_is_trusted(place, daemon, scripts):
+    # given a storage service whose certificate is of an authority that nobody knows
+    service = Azurite(certificates=Certificates(place / "certificates")).start()
+    try:
+        queue = Queue(service, "safe")
+        config = {"queues": [queue.config()], "hooks": [exec_hook("report", "*", scripts.recording("report"))]}
+        running = daemon(config)
+        message = queue.post(messages.training(), encoding="base64")
+        # then the log says whom, why, and what would help, and the daemon goes on trying
+        (line, *_) = running.wait_logged("127.0.0.1", "certificate", "http.ca_file")
+        assert f"{service.queue_port}" in line or "127.0.0.1" in line
+        stays_true(lambda: running.is_running() and not scripts.runs(), 1.5, "the daemon to wait")
+        # when it is told to trust that authority
+        running.reload({**config, "http": {"ca_file": str(service.certificates.ca)}})
+        # then the message is served
+        wait_until(lambda: scripts.runs("report", message), 10, "the message to be served")
+        wait_until(queue.is_empty, 10, "the queue to be empty")
+        # and so is poison
+        queue.post("{oops}")
+        wait_until(queue.records, 10, "a poison record")
+        running.finish()
+    finally:
+        service.stop()

@@ -240,3 +240,28 @@ def test_the_log_goes_where_it_is_asked_to(place, queue):
     assert said and not any(line.startswith("{") for line in said)
     said = [json.loads(line) for line in (as_json.stdout + as_json.stderr).splitlines()]
     assert said and all({"time", "level", "message"} <= set(entry) for entry in said)
+
+
+def test_killed_while_hooks_run_it_loses_nothing_and_repeats_no_line(place, queue, scripts, daemon):
+    # given messages for a file of lines and for a script, and a daemon
+    path = place / "events.jsonl"
+    running = daemon({"queues": [queue.config(lease="2s", parallel=8)], "hooks": [
+        {"name": "audit", "on": ["*"], "file": {"path": str(path)}},
+        exec_hook("slow", "*", scripts.recording("slow", "sleep 0.3"), parallel=3)]})
+    documents = [messages.training() for _ in range(24)]
+    for document in documents:
+        document["Content"]["note"] = "x" * 20000
+    posted = queue.post_all([json.dumps(document) for document in documents])
+    # when it is killed in the middle of its work, again and again, and started anew
+    for count in (3, 9, 15):
+        wait_until(lambda: len(scripts.runs("slow")) >= count, 20, "hooks to run")
+        running.signal(signal.SIGKILL)
+        assert running.wait_end(5) == -signal.SIGKILL
+        running.restart().wait_ready()
+    wait_until(queue.is_empty, 60, "the queue to be empty", interval=0.2)
+    # then every message's script has run, and its line stands in the file once, whole
+    assert {r.message for r in scripts.runs("slow")} == set(posted)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert sorted(line["id"] for line in lines) == sorted(posted)
+    assert all(len(line["data"]["note"]) == 20000 for line in lines)
+    assert queue.records() == []

@@ -202,6 +202,17 @@ def test_the_links_test_is_consumed_without_any_hook(queue, scripts, daemon):
     assert scripts.runs() == [] and queue.records() == []
 
 
+def test_the_links_test_is_no_poison_even_where_unmatched_messages_are(queue, daemon):
+    # given a queue that keeps what no hook wants
+    running = daemon({"queues": [queue.config(unmatched="poison")], "hooks": [exec_hook("report", "*", "/bin/true")]})
+    # when Custom Vision tests the link
+    queue.post(messages.connection_test())
+    # then the message is consumed, and the log says that the link works
+    wait_until(queue.is_empty, 15, "the queue to be empty")
+    assert running.logged("link works")
+    assert queue.poison().count() == 0
+
+
 def test_an_unknown_event_goes_to_the_hook_that_names_it(place, queue, daemon):
     # given a hook that asks for what nobody knows yet
     daemon({"queues": [queue.config()], "hooks": [

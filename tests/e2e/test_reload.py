@@ -137,6 +137,28 @@ def test_many_reloads_under_load_lose_and_repeat_nothing(queue, scripts, daemon)
     assert sorted(r.message for r in scripts.runs()) == sorted(posted)
 
 
+def test_a_run_outlasts_its_token_and_goes_on_under_the_new_one(azurite, queue, scripts, daemon):
+    # given a hook that is running when the token that let us in expires, and the lease with it
+    command, hold = held(scripts, "slow")
+    def config(token):
+        settings = {key: value for key, value in queue.config(lease="3s", sas=token).items() if key != "identity"}
+        return {"queues": [settings], "hooks": [exec_hook("slow", "*", command, parallel=4)]}
+    running = daemon(config(azurite.account_sas(hours=5 / 3600)))
+    message = queue.post(messages.training())
+    wait_until(lambda: scripts.runs("slow"), 4, "the hook to run")
+    running.wait_logged("lease lost")
+    # when a new token comes with a reload, and the message with it
+    running.reload(config(azurite.account_sas()))
+    running.wait_logged("delivered to us again")
+    # then the run is that message's only one, and settles it
+    stays_true(lambda: len(scripts.runs("slow")) == 1 and not queue.visible(), 4, "the run to go on", interval=0.2)
+    hold.unlink()
+    wait_until(queue.is_empty, 10, "the queue to be empty")
+    assert [r.message for r in scripts.runs("slow")] == [message]
+    assert len(scripts.runs("slow", mark="end")) == 1
+    assert queue.records() == []
+
+
 def test_a_changed_file_is_taken_over_by_itself_where_that_is_wanted(queue, scripts, daemon):
     # given a daemon that is to watch its file
     config = {"queues": [queue.config()], "reload_on_change": True, "hooks": []}

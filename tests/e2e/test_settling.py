@@ -155,6 +155,25 @@ def test_continue_lets_the_later_steps_run_and_retries_the_failed_one_alone(queu
     assert [r.hook for r in scripts.runs()] == ["one", "two", "three", "two"]
 
 
+def test_after_continue_the_message_comes_when_its_first_step_is_due(queue, scripts, daemon):
+    # given a hook that has failed twice, so that its next delay is the long one
+    config = {"queues": [queue.config(retry_delay=["1s", "5s"])], "hooks": [
+        exec_hook("old", "*", scripts.recording("old", "[ $run -ge 4 ] || exit 1"), on_failure="continue")]}
+    running = daemon(config)
+    queue.post(messages.training())
+    wait_until(lambda: len(scripts.runs("old", mark="start")) == 2, 10, "two runs")
+    # when a second hook, new at this message, fails beside it for the first time
+    running.reload({**config, "hooks": [*config["hooks"], exec_hook(
+        "new", "*", scripts.recording("new", "[ $run -ge 2 ] || exit 1"), on_failure="continue")]})
+    wait_until(queue.is_empty, 25, "the queue to be empty")
+    # then the new one was run again after its own short delay, and the old one waited on for its long one
+    (short,), long = gaps(scripts.runs("new")), gaps(scripts.runs("old"))
+    assert 0.9 <= short < 3
+    assert len(long) == 3
+    assert all(4.9 <= gap < 9 for gap in long[1:])
+    assert queue.records() == []
+
+
 def test_after_a_rejection_stop_skips_and_continue_goes_on(new_queue, scripts, daemon):
     # given a hook that rejects between two others, once with stop, once with continue
     stop, go_on = new_queue(), new_queue()
@@ -239,6 +258,28 @@ def test_a_message_near_its_expiry_goes_to_poison(queue, scripts, daemon):
     assert queue.records()[0]["reason"] == "expiring"
     assert 6 < time.time() - before < 19
     assert len(scripts.runs("never")) >= 2
+
+
+def test_a_message_that_expires_while_it_waits_for_its_hook_goes_to_poison(queue, scripts, daemon):
+    # given a hook that serves one at a time, and is busy
+    hold = scripts.place / "hold"
+    hold.touch()
+    daemon({"queues": [queue.config(lease="1s", expiry_margin="3s")], "hooks": [
+        exec_hook("slow", "*", scripts.recording("slow", f"while [ -e {hold} ]; do sleep 0.1; done"), parallel=1)]})
+    first = queue.post(messages.training())
+    wait_until(lambda: scripts.runs("slow"), 10, "the hook to be busy")
+    # when a message of eight seconds waits for it in vain
+    before = time.time()
+    short = queue.post(messages.training(), time_to_live=8)
+    wait_until(queue.records, 15, "a poison record")
+    # then it is kept aside unrun, while there was time for that
+    (record,) = queue.records()
+    assert (record["reason"], record["message_id"], record["hook"]) == ("expiring", short, "slow")
+    assert 4 < time.time() - before < 8
+    # and the one that ran is done as ever
+    hold.unlink()
+    wait_until(queue.is_empty, 10, "the queue to be empty")
+    assert [r.message for r in scripts.runs()] == [first]
 
 
 def test_receipts_that_nobody_explains_are_poison(queue, scripts, daemon):

@@ -3,6 +3,7 @@
 import datetime
 import http.client
 import pathlib
+import ssl
 import subprocess
 
 from azure.storage.queue import (AccountSasPermissions, QueueSasPermissions, QueueServiceClient,
@@ -18,20 +19,24 @@ KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr
 
 
 class Azurite:
-    """One emulator. With a location it keeps its data on disk and can be stopped and started again."""
+    """One emulator. With a location it keeps its data on disk and can be stopped and started again.
+    With certificates it speaks HTTPS."""
 
-    def __init__(self, location=None, log=None):
+    def __init__(self, location=None, log=None, certificates=None):
         self.location = location
         self.log = log
+        self.certificates = certificates
         self.blob_port, self.queue_port, self.table_port = process.free_ports(3)
-        self.url = f"http://127.0.0.1:{self.queue_port}/{ACCOUNT}"
+        self.scheme = "https" if certificates else "http"
+        self.url = f"{self.scheme}://127.0.0.1:{self.queue_port}/{ACCOUNT}"
         self.process = None
 
     def start(self):
         data = ["--location", self.location] if self.location else ["--inMemoryPersistence"]
+        tls = ["--cert", self.certificates.cert, "--key", self.certificates.key] if self.certificates else []
         out = open(self.log, "ab") if self.log else subprocess.DEVNULL
         self.process = process.start(
-            [PROGRAM, "--silent", *data, "--disableTelemetry",
+            [PROGRAM, "--silent", *data, *tls, "--disableTelemetry",
              "--blobPort", self.blob_port, "--queuePort", self.queue_port, "--tablePort", self.table_port],
             stdout=out, stderr=subprocess.STDOUT)
         if self.log:
@@ -41,7 +46,7 @@ class Azurite:
 
     def answers(self):
         assert self.process.poll() is None, f"Azurite ended by itself, status {self.process.returncode}"
-        connection = http.client.HTTPConnection("127.0.0.1", self.queue_port, timeout=5)
+        connection = self._connection()
         try:
             connection.request("GET", f"/{ACCOUNT}?comp=list")
             return connection.getresponse().status in (400, 401, 403)
@@ -50,6 +55,12 @@ class Azurite:
         finally:
             connection.close()
 
+    def _connection(self):
+        if self.certificates:
+            context = ssl.create_default_context(cafile=self.certificates.ca)
+            return http.client.HTTPSConnection("127.0.0.1", self.queue_port, timeout=5, context=context)
+        return http.client.HTTPConnection("127.0.0.1", self.queue_port, timeout=5)
+
     def stop(self):
         if self.process:
             process.end(self.process)
@@ -57,10 +68,11 @@ class Azurite:
 
     def service(self):
         """The SDK's client for the whole queue service."""
-        return QueueServiceClient(self.url, credential=KEY)
+        trust = {"connection_verify": str(self.certificates.ca)} if self.certificates else {}
+        return QueueServiceClient(self.url, credential=KEY, **trust)
 
     def connection_string(self):
-        return f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};QueueEndpoint={self.url};"
+        return f"DefaultEndpointsProtocol={self.scheme};AccountName={ACCOUNT};AccountKey={KEY};QueueEndpoint={self.url};"
 
     def account_sas(self, permissions="rwdlacup", hours=1, account_key=KEY):
         return generate_account_sas(ACCOUNT, account_key, ResourceTypes.from_string("sco"),

@@ -75,10 +75,14 @@ class Daemon:
     @property
     def pid(self):
         """The daemon's own id, also when another program runs it."""
-        if not self.before:
+        if not self.before or self._is_exec():
             return self.process.pid
         return wait_until(lambda: [c for c in process.children(self.process.pid)
                                    if process.is_alive(c)], 10, "the daemon under its parent")[0]
+
+    def _is_exec(self):
+        """Whether what ran before has become the daemon, as setpriv does."""
+        return process.program(self.process.pid) == program()
 
     def is_running(self):
         return self.process.poll() is None

@@ -64,6 +64,14 @@ def is_alive(pid):
     return stat is not None and stat[0] not in "ZX"
 
 
+def program(pid):
+    """The path of the program that a process runs; None when it is gone."""
+    try:
+        return os.readlink(f"/proc/{pid}/exe")
+    except FileNotFoundError:
+        return None
+
+
 def cpu_seconds(pid):
     stat = _stat(pid)
     return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Two small listeners between the daemon and its storage service: one that passes bytes on and keeps
-the head of each request, one that only counts who knocks."""
+"""Two small listeners between the daemon and its storage service: one that passes bytes on, keeps the
+head of each request and can play an outage, one that only counts who knocks."""
 import re
 import socket
 import threading
@@ -16,47 +16,85 @@ class Tap:
         self.target = port
         self.requests = []  # (monotonic time, method, path, {header: value})
         self.connections = 0
+        self.swallows = set()  # methods: such requests are kept here, and never answered
+        self.withheld = 0  # answers with messages that came while they were to be withheld
+        self._messages_pass = threading.Event()
+        self._messages_pass.set()
         self._sockets = []
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.port = self._server.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._server = None
+        self.port = 0
+        self.come_back()
 
-    def _accept(self):
+    def come_back(self):
+        """Listens, again on the same port."""
+        self._server = socket.create_server(("127.0.0.1", self.port))
+        self.port = self._server.getsockname()[1]
+        threading.Thread(target=self._accept, args=(self._server,), daemon=True).start()
+
+    def go_away(self):
+        """An outage: connections break and new ones are refused."""
+        _shut(self._server)  # wakes the thread that accepts, which would keep it open
+        self._server.close()
+        for s in self._sockets:
+            _shut(s)
+
+    def withhold_messages(self):
+        """Answers that bring messages wait from now on."""
+        self._messages_pass.clear()
+
+    def deliver_messages(self):
+        self._messages_pass.set()
+
+    def _accept(self, server):
         while True:
             try:
-                client, _ = self._server.accept()
+                client, _ = server.accept()
             except OSError:
                 return
             self.connections += 1
             upstream = socket.create_connection(("127.0.0.1", self.target))
             self._sockets += [client, upstream]
-            threading.Thread(target=self._pass, args=(client, upstream, self._keep), daemon=True).start()
-            threading.Thread(target=self._pass, args=(upstream, client, None), daemon=True).start()
+            for source, sink, look in ((client, upstream, self._requests()), (upstream, client, self._answer)):
+                threading.Thread(target=self._pass, args=(source, sink, look), daemon=True).start()
 
-    def _pass(self, source, sink, keep):
-        pending = b""
+    @staticmethod
+    def _pass(source, sink, look):
+        """Passes on what look() does not swallow."""
         try:
             while data := source.recv(65536):
-                if keep:
-                    pending = keep(pending + data)
-                sink.sendall(data)
+                sink.sendall(look(data))
         except OSError:
             pass
         for s in (source, sink):
-            try:
-                s.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+            _shut(s)
+
+    def _requests(self):
+        """Looks at one connection's requests. Behind a swallowed one there is nothing more to pass on."""
+        pending, swallowed = b"", False
+
+        def look(data):
+            nonlocal pending, swallowed
+            methods, pending = self._keep(pending + data)
+            swallowed = swallowed or bool(self.swallows & methods)
+            return b"" if swallowed else data
+        return look
+
+    def _answer(self, data):
+        if b"<QueueMessage>" in data and not self._messages_pass.is_set():
+            self.withheld += 1
+            self._messages_pass.wait()
+        return data
 
     def _keep(self, data):
-        """Notes the whole heads in data, returns what may still grow into one."""
-        end = 0
+        """Notes the whole heads in data; returns their methods, and what may still grow into one."""
+        methods, end = set(), 0
         for match in self.HEAD.finditer(data):
             headers = dict(line.split(": ", 1) for line in match[3].decode("latin-1").split("\r\n") if ": " in line)
             self.requests.append((time.monotonic(), match[1].decode(), match[2].decode(),
                                   {name.lower(): value for name, value in headers.items()}))
+            methods.add(match[1].decode())
             end = match.end()
-        return data[end:][-65536:]
+        return methods, data[end:][-65536:]
 
     def gets(self):
         """The times of the Get Messages requests."""
@@ -64,9 +102,17 @@ class Tap:
                 if method == "GET" and "/messages" in path and "peekonly" not in path]
 
     def close(self):
-        self._server.close()
+        self.deliver_messages()
+        self.go_away()
         for s in self._sockets:
             s.close()
+
+
+def _shut(s):
+    try:
+        s.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass
 
 
 class Knocks:
