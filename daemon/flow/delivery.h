@@ -72,7 +72,6 @@ void delivery_drain(struct delivery *delivery);
 /* Stops a running hook and gives the message back. */
 void delivery_interrupt(struct delivery *delivery);
 bool delivery_is_settling(const struct delivery *delivery);
-bool delivery_is_running(const struct delivery *delivery);
 
 /* For the owner's list. */
 struct delivery_link {

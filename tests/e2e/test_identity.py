@@ -184,8 +184,7 @@ def test_https_needs_an_authority_that_is_trusted(place, daemon, scripts):
         running = daemon(config)
         message = queue.post(messages.training(), encoding="base64")
         # then the log says whom, why, and what would help, and the daemon goes on trying
-        (line, *_) = running.wait_logged("127.0.0.1", "certificate", "http.ca_file")
-        assert f"{service.queue_port}" in line or "127.0.0.1" in line
+        running.wait_logged("127.0.0.1", "certificate", "http.ca_file")
         stays_true(lambda: running.is_running() and not scripts.runs(), 1.5, "the daemon to wait")
         # when it is told to trust that authority
         running.reload({**config, "http": {"ca_file": str(service.certificates.ca)}})

@@ -150,7 +150,7 @@ def test_a_turn_that_comes_after_the_lease_is_lost_is_not_taken(tap, queue, scri
     first = queue.post(messages.training())
     wait_until(lambda: scripts.runs("slow"), 10, "the hook to run")
     second = queue.post(messages.training())
-    wait_until(lambda: running.logged(second, "queueing"), 10, "the other to wait for its turn")
+    wait_until(lambda: running.logged(second, "stepping"), 10, "the other to wait for its turn")
     # when the service goes away for longer than the lease, and the turn comes then
     tap.go_away()
     wait_until(lambda: len(queue.visible()) == 2, 15, "both messages to be anybody's")
@@ -174,7 +174,7 @@ def test_after_a_standstill_no_turn_is_taken_for_a_message_that_another_has(queu
     first = queue.post(messages.training())
     wait_until(lambda: scripts.runs("slow"), 10, "the hook to run")
     second = queue.post(messages.training())
-    wait_until(lambda: running.logged(second, "queueing"), 10, "the other to wait for its turn")
+    wait_until(lambda: running.logged(second, "stepping"), 10, "the other to wait for its turn")
     # when the machine stands still, the run ends, and another reader gets the message that waits
     running.signal(signal.SIGSTOP)
     hold.unlink()

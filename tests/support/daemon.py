@@ -49,6 +49,7 @@ class Daemon:
         self.log_path = place / "daemon.log"
         self.args, self.before, self.env = args, before, env or {}
         self.process = self.notify = None
+        self.program = program()
         self.starts = 0
         self.write(config)
 
@@ -61,7 +62,7 @@ class Daemon:
         self.notify = NotifySocket(self.place / f"notify{self.starts}")
         env = environment(NOTIFY_SOCKET=self.notify.path, **self.env)
         with open(self.log_path, "ab") as log:
-            self.process = process.start([*self.before, program(), "-c", self.config_path, *self.args],
+            self.process = process.start([*self.before, self.program, "-c", self.config_path, *self.args],
                                          stdout=log, stderr=subprocess.STDOUT, env=env, cwd="/")
         return self
 
@@ -82,7 +83,7 @@ class Daemon:
 
     def _is_exec(self):
         """Whether what ran before has become the daemon, as setpriv does."""
-        return process.program(self.process.pid) == program()
+        return process.program(self.process.pid) == self.program
 
     def is_running(self):
         return self.process.poll() is None
@@ -149,7 +150,8 @@ class Daemon:
 
 def write_config(path, config, place):
     """Writes a configuration; a value gets what every test needs: private paths, a log of one JSON
-    object a line, the identity that queues use."""
+    object a line, the identity that queues use. What is made belongs to the folder's owner."""
+    owner = place.stat()
     if not isinstance(config, str):
         config = json.dumps({
             "state_dir": str(place / "state"),
@@ -159,8 +161,10 @@ def write_config(path, config, place):
             **config,
         }, indent=2)
     (place / "state").mkdir(exist_ok=True)
+    os.chown(place / "state", owner.st_uid, owner.st_gid)
     temporary = pathlib.Path(str(path) + ".new")
     temporary.touch(mode=0o600)
+    os.chown(temporary, owner.st_uid, owner.st_gid)
     temporary.write_text(config)
     temporary.rename(path)
 
