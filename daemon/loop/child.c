@@ -19,13 +19,16 @@
 #include "loop/worker.h"
 
 /* The most that is read once the child has ended: a background job may go on writing for ever. */
-#define DRAIN_LIMIT (1024 * 1024)
+#define DRAIN_LIMIT ((size_t)1024 * 1024)
+
+/* How often to look whether a group that was told to end is empty. */
+#define GROUP_LOOK_MS 50
 
 enum child_state {
     CHILD_SPAWNING, /* on the worker thread */
     CHILD_RUNNING,
     CHILD_ENDING, /* TERM was sent */
-    CHILD_LEFT,   /* and the process ended, but others of its group still hold the pipe */
+    CHILD_LEFT,   /* and the process ended, but others of its group live on, within the grace */
     CHILD_KILLED, /* KILL was sent */
 };
 
@@ -42,6 +45,8 @@ struct child {
     bool spawned;
     struct err err;
     int64_t started_ms; /* monotonic */
+    int64_t grace_until_ms;
+    int status;         /* of waitpid */
     struct timer timer; /* the time-out, then the grace */
     struct loop_watch *input_watch;
     struct loop_watch *output_watch;
@@ -56,7 +61,6 @@ struct children {
     struct worker *worker;
     LIST_HEAD(, child) all;
     unsigned spawning; /* how many of them have no pid that we know yet */
-    unsigned left;     /* how many are in CHILD_LEFT: zombies that we keep */
 };
 
 static char **copy_texts(const char *const *texts)
@@ -250,29 +254,33 @@ static void child_exited(struct child *child, int status)
     end(child, &result, NULL);
 }
 
-/* Kills what is left of a group and reaps its leader. While that is a zombie, the group's number can not
- * be taken by another. */
-static void finish_group(struct child *child)
+/* Whether a group has members still. Its number can not be taken by another before it is empty, and
+ * then not for as long as it takes to hand out all others. */
+static bool group_lives(const struct child *child)
 {
-    int status;
-
-    if (child->state == CHILD_LEFT)
-        child->children->left--;
-    child->state = CHILD_KILLED;
-    kill(-child->process.pid, SIGKILL);
-    if (waitpid(child->process.pid, &status, 0) == child->process.pid)
-        child_exited(child, status);
+    return kill(-child->process.pid, 0) == 0 || errno == EPERM;
 }
 
-/* The process that we told to end has ended. Those of its group that still hold the pipe have the rest
- * of the grace. */
-static void leave(struct child *child)
+/* The process that we told to end has ended, and is reaped. Those whom it left in its group have the
+ * rest of the grace. */
+static void await_group(struct child *child)
 {
-    read_output(child, DRAIN_LIMIT);
-    child->state = CHILD_LEFT;
-    child->children->left++;
-    if (child->process.output_fd < 0)
-        finish_group(child);
+    int64_t left_ms = child->grace_until_ms - clock_mono_ms();
+
+    if (group_lives(child) && left_ms > 0) {
+        child->state = CHILD_LEFT;
+        timer_set(&child->timer, min_of(left_ms, GROUP_LOOK_MS));
+        return;
+    }
+    kill(-child->process.pid, SIGKILL);
+    child->state = CHILD_KILLED;
+    child_exited(child, child->status);
+}
+
+/* Whether its process is there to be reaped. */
+static bool is_running(const struct child *child)
+{
+    return child->state != CHILD_SPAWNING && child->state != CHILD_LEFT;
 }
 
 static struct child *find(const struct children *children, pid_t pid)
@@ -280,7 +288,7 @@ static struct child *find(const struct children *children, pid_t pid)
     struct child *child;
 
     LIST_FOREACH (child, &children->all, entry) {
-        if (child->state != CHILD_SPAWNING && child->process.pid == pid)
+        if (is_running(child) && child->process.pid == pid)
             return child;
     }
     return NULL;
@@ -292,11 +300,12 @@ static void reap(struct children *children, pid_t pid)
     struct child *child = find(children, pid);
     int status;
 
-    if (child != NULL && child->state == CHILD_ENDING) {
-        leave(child);
+    if (waitpid(pid, &status, 0) != pid || child == NULL)
         return;
-    }
-    if (waitpid(pid, &status, 0) == pid && child != NULL)
+    child->status = status;
+    if (child->state == CHILD_ENDING)
+        await_group(child);
+    else
         child_exited(child, status);
 }
 
@@ -310,32 +319,27 @@ static pid_t ended_process(idtype_t which, pid_t pid)
     return info.si_pid;
 }
 
-/* While a spawn is under way, an unknown pid may be the one that is about to be told to us; and a
- * zombie that we keep would be all that we are shown. Then only the known are reaped, the rest later. */
+/* While a spawn is under way, an unknown pid may be the one that is about to be told to us: then only
+ * the known are reaped, and the rest when the spawn is told. */
 static void reap_all(struct children *children)
 {
     struct child *child, *next;
     pid_t pid;
 
-    while (children->spawning + children->left == 0 && (pid = ended_process(P_ALL, 0)) > 0)
+    while (children->spawning == 0 && (pid = ended_process(P_ALL, 0)) > 0)
         reap(children, pid);
-    if (children->spawning + children->left == 0)
+    if (children->spawning == 0)
         return;
     for (child = LIST_FIRST(&children->all); child != NULL; child = next) {
         next = LIST_NEXT(child, entry);
-        if (child->state != CHILD_SPAWNING && child->state != CHILD_LEFT &&
-            ended_process(P_PID, child->process.pid) > 0)
+        if (is_running(child) && ended_process(P_PID, child->process.pid) > 0)
             reap(children, child->process.pid);
     }
 }
 
 static void on_output(void *arg)
 {
-    struct child *child = arg;
-
-    read_output(child, 65536);
-    if (child->state == CHILD_LEFT && child->process.output_fd < 0)
-        finish_group(child);
+    read_output(arg, 65536);
 }
 
 static void on_sigchld(void *arg)
@@ -348,6 +352,7 @@ static void begin_end(struct child *child, enum child_end reason)
 {
     child->state = CHILD_ENDING;
     child->reason = reason;
+    child->grace_until_ms = clock_mono_ms() + child->spec.grace_ms;
     kill(-child->process.pid, SIGTERM);
     timer_set(&child->timer, child->spec.grace_ms);
 }
@@ -365,7 +370,7 @@ static void on_timer(void *arg)
         kill(-child->process.pid, SIGKILL);
         break;
     case CHILD_LEFT:
-        finish_group(child);
+        await_group(child);
         break;
     case CHILD_SPAWNING:
     case CHILD_KILLED:
