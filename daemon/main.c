@@ -168,12 +168,12 @@ static void print_queue(const struct queue_plan *plan)
     char fast[UNIT_TEXT_MAX], slow[UNIT_TEXT_MAX], lease[UNIT_TEXT_MAX];
 
     printf("queue %s: reads %s as %s, polling every %s to %s, lease %s, %lld at once, poison %s\n",
-           queue->name, plan->url,
+           queue->name, plan->url != NULL ? plan->url : queue->queue,
            plan->identity->name != NULL ? plan->identity->name
                                         : identity_kinds[plan->identity->kind.kind]->name,
            unit_duration_text(queue->poll_min_ms, fast),
            unit_duration_text(queue->poll_max_ms, slow), unit_duration_text(queue->lease_ms, lease),
-           (long long)queue->parallel, plan->poison_url);
+           (long long)queue->parallel, plan->poison_url != NULL ? plan->poison_url : "beside it");
     print_unchecked(plan->identity);
     if (plan->poison_identity != plan->identity)
         print_unchecked(plan->poison_identity);
@@ -226,7 +226,7 @@ static void interrupt(struct daemon *daemon)
 {
     log_warning(NULL, "stop_timeout has passed; ending the hooks that still run");
     daemon->phase = PHASE_INTERRUPTING;
-    /* From here all is bounded: a hook by its grace, a request by its time-out. */
+    /* From here a hook has its grace, a request its time-out; a disk that hangs needs a second TERM. */
     flow_interrupt(daemon->flow);
     stop_if_idle(daemon);
 }
@@ -300,8 +300,6 @@ static void end_once(struct daemon *daemon)
         return;
     if (err != NULL)
         daemon->exit_status = err->code == ERR_AUTH ? EX_NOPERM : EX_UNAVAILABLE;
-    else if (ledger_count(daemon->ledger) > 0)
-        daemon->exit_status = EX_TEMPFAIL; /* what the ledger holds is not deleted */
     if (err != NULL)
         log_err(NULL, "giving up: %s", err->text);
     drain(daemon);
@@ -353,7 +351,7 @@ static void load_fresh(void *arg)
 {
     struct daemon *daemon = arg;
 
-    daemon->fresh = snapshot_load(daemon->options.config, &daemon->mistakes);
+    daemon->fresh = snapshot_load(daemon->options.config, true, &daemon->mistakes);
 }
 
 static void warn_of_restart(const struct settings *old, const struct settings *fresh)
@@ -525,7 +523,8 @@ int main(int argc, char **argv)
     struct daemon daemon = {.options = parse_options(argc, argv)};
 
     prepare_process();
-    struct snapshot *snapshot = snapshot_load(daemon.options.config, &daemon.mistakes);
+    struct snapshot *snapshot =
+        snapshot_load(daemon.options.config, !daemon.options.test, &daemon.mistakes);
     if (snapshot == NULL) {
         print_mistakes(&daemon.mistakes);
         mistakes_done(&daemon.mistakes);
@@ -541,6 +540,11 @@ int main(int argc, char **argv)
              snapshot->path, snapshot->queue_count, snapshot->settings->hooks.count);
     build(&daemon, snapshot);
     loop_run(daemon.loop);
+    /* The worker may hang in a file that does not answer: then the next TERM ends us. */
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGINT, SIG_DFL);
+    if (daemon.options.once && daemon.exit_status == EX_OK && ledger_count(daemon.ledger) > 0)
+        daemon.exit_status = EX_TEMPFAIL; /* what the ledger holds is not deleted */
     tear_down(&daemon);
     log_info(NULL, "ended");
     return daemon.exit_status;

@@ -168,10 +168,3 @@ const char *template_name(const struct template *template, unsigned i)
 
     return part == NULL ? NULL : part->name;
 }
-
-bool template_has_default(const struct template *template, unsigned i)
-{
-    const struct part *part = placeholder(template, i);
-
-    return part != NULL && part->text != NULL;
-}

@@ -28,7 +28,5 @@ bool template_render(const struct template *template, template_lookup_fn *lookup
                      struct buf *out, struct err *err) MUST_CHECK;
 /* The names in order of appearance: i = 0, 1, ... until NULL. */
 const char *template_name(const struct template *template, unsigned i);
-/* Whether the i-th name has a default. */
-bool template_has_default(const struct template *template, unsigned i);
 
 #endif

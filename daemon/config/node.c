@@ -62,6 +62,16 @@ static void node_free_slot(struct node **slot)
 
 #define autonode __attribute__((cleanup(node_free_slot))) struct node
 
+const struct node *node_item(const struct node *list, unsigned i)
+{
+    if (list == NULL || list->type != NODE_LIST)
+        return list;
+    const struct node *item = list->first;
+    while (item != NULL && i-- > 0)
+        item = item->next;
+    return item != NULL ? item : list;
+}
+
 struct node *node_member(const struct node *map, const char *key)
 {
     if (map == NULL || map->type != NODE_MAP)
@@ -121,6 +131,8 @@ static const char *syntax_hint(const struct builder *builder)
     if (has_bare_brace(builder, parser->problem_mark.line) ||
         (in_flow_map && has_bare_brace(builder, parser->context_mark.line)))
         return "; a text with {...} in it needs quotes: \"{...}\"";
+    if (parser->context != NULL && strstr(parser->context, "alias") != NULL)
+        return "; a text that begins with * needs quotes: \"*\"";
     return "";
 }
 

@@ -49,5 +49,7 @@ struct node *node_parse(const char *file, const char *text, size_t len, struct m
 void node_free(struct node *node);
 /* The member of a map, or NULL; a node that is no map, and NULL, have none. */
 struct node *node_member(const struct node *map, const char *key);
+/* The i-th item of a list, from 0, for a mistake's place; anything else, NULL too, is its own item. */
+const struct node *node_item(const struct node *list, unsigned i);
 
 #endif

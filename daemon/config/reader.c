@@ -178,11 +178,27 @@ void reader_pairs(const struct reader *reader, const struct config_row *row,
         read_pair(reader, row, pair, pairs);
 }
 
+/* Whether a text may name a secret's file or credential. What may not is perhaps the secret itself, so
+ * the reason does not show it. */
+static bool names_a_place(unsigned spelling, const char *name, const char *text, char **ret_reason)
+{
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    bool good =
+        spelling == 1 ? text[0] == '/' : text[0] != '\0' && text[strspn(text, letters)] == '\0';
+
+    if (!good)
+        *ret_reason = xasprintf("%s is due here; a secret itself goes into `%s`",
+                                spelling == 1 ? "the absolute path of a file"
+                                              : "the name of a systemd credential",
+                                name);
+    return good;
+}
+
 /* Reads one spelling of a secret: its text, or the name of where it is kept. */
 static void read_spelling(const struct reader *reader, const struct config_row *row,
                           unsigned spelling, const struct node *node, struct config_secret *secret)
 {
-    static const struct config_row name_row = {.type = CONFIG_TEXT, .min = 1};
     struct config_row text_row = *row;
     char *text = NULL;
     autofree char *reason = NULL;
@@ -192,7 +208,8 @@ static void read_spelling(const struct reader *reader, const struct config_row *
         return;
     char *trimmed = str_trim(text);
     text_row.min = max_of(row->min, 1);
-    if (!value_fits(spelling == 0 ? &text_row : &name_row, trimmed, &reason)) {
+    if (spelling != 0 ? !names_a_place(spelling, row->name, trimmed, &reason)
+                      : !value_fits(&text_row, trimmed, &reason)) {
         mistakes_at(reader->mistakes, node, "%s: %s", node->key, reason);
     } else if (spelling == 0) {
         secret->text = xstrdup(trimmed);

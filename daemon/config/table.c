@@ -20,7 +20,7 @@
 static void *read_object(const struct reader *above, const struct config_table *table,
                          const struct node *map, const struct node *place);
 static void read_rows(const struct reader *reader);
-static void run_check(const struct reader *reader, unsigned mistakes_before);
+static void run_check(const struct reader *reader);
 
 /* A zeroed object, whose kinds are none. */
 static void *new_object(const struct config_table *table)
@@ -132,7 +132,6 @@ static bool put_kind(const struct reader *reader, const struct config_row *row, 
 {
     struct config_one_of *one_of = reader_member(reader, row);
     int kind = find_kind(row, name);
-    unsigned before = reader->mistakes->count;
     struct reader same = *reader;
 
     if (kind < 0)
@@ -142,7 +141,7 @@ static bool put_kind(const struct reader *reader, const struct config_row *row, 
     one_of->kind = kind;
     one_of->object = same.object;
     read_rows(&same);
-    run_check(&same, before);
+    run_check(&same);
     return true;
 }
 
@@ -292,14 +291,11 @@ static void add_unknown_keys(const struct reader *reader)
     }
 }
 
-/* Lets the table look at the whole object, if its map was read without a mistake. */
-static void run_check(const struct reader *reader, unsigned mistakes_before)
+/* Lets the table look at the whole object. */
+static void run_check(const struct reader *reader)
 {
-    struct mistakes *mistakes = reader->mistakes;
-    bool clean = mistakes->count == mistakes_before && mistakes->count < MISTAKES_MAX;
-
-    if (clean && reader->table->check != NULL)
-        reader->table->check(reader->object, reader->place, mistakes);
+    if (reader->table->check != NULL)
+        reader->table->check(reader->object, reader->place, reader->mistakes);
 }
 
 /* Reads a node that should be a map; NULL and an empty value are maps without keys. */
@@ -307,7 +303,6 @@ static void *read_object(const struct reader *above, const struct config_table *
                          const struct node *map, const struct node *place)
 {
     struct reader reader = *above;
-    unsigned before = above->mistakes->count;
 
     reader.table = table;
     reader.map = map;
@@ -320,7 +315,7 @@ static void *read_object(const struct reader *above, const struct config_table *
     }
     read_rows(&reader);
     add_unknown_keys(&reader);
-    run_check(&reader, before);
+    run_check(&reader);
     return reader.object;
 }
 

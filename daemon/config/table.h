@@ -109,6 +109,7 @@ struct config_row {
     const struct config_table *table; /* CONFIG_OBJECT, CONFIG_OBJECTS */
     const struct config_kind *kinds;  /* CONFIG_ONE_OF, CONFIG_KIND; ends with a NULL name */
     bool required;
+    bool absolute;  /* CONFIG_TEXT: a path that begins with / */
     bool scalar_ok; /* CONFIG_OBJECT: a scalar stands for the map {scalar_key: scalar} */
     const char *scalar_key;
     const char *help; /* one sentence for the manual */
@@ -118,8 +119,9 @@ struct config_table {
     const char *name;              /* what a mistake calls the map: "queue", "exec hook" */
     size_t size;                   /* of the struct */
     const struct config_row *rows; /* ends with a NULL name */
-    /* Looks at a whole object whose rows, and all below it, were good; adds mistakes, by
-     * mistakes_at_key and the like. map is the object's place. May be NULL. */
+    /* Looks at the whole object; adds mistakes, by mistakes_at_key and the like. A row that had a
+     * mistake left its member as if nothing, not even its default, had been written: the check must
+     * cope. map is the object's place. May be NULL. */
     void (*check)(void *object, const struct node *map, struct mistakes *mistakes);
 };
 

@@ -201,6 +201,12 @@ bool value_fits(const struct config_row *row, const char *text, char **ret_reaso
                                 len > max ? "many" : "few", row->min, max);
         return false;
     }
+    if (row->absolute && text[0] != '/') {
+        char excerpt[MISTAKES_EXCERPT_MAX];
+        *ret_reason = xasprintf("%s is not an absolute path; begin it with /",
+                                mistakes_excerpt(text, excerpt));
+        return false;
+    }
     if (!str_is_utf8(text, len)) {
         *ret_reason = xstrdup("the text is not UTF-8; look at its variables");
         return false;

@@ -203,12 +203,16 @@ static void log_end(struct delivery *delivery)
 static void settled(struct delivery *delivery)
 {
     log_end(delivery);
-    if (delivery->end == DELIVERY_POISONED)
+    if (delivery->end == DELIVERY_POISONED && delivery->interrupted)
+        log_warning(fields_of(delivery, NULL), "no hook is told of the poison: we are stopping");
+    else if (delivery->end == DELIVERY_POISONED)
         delivery->notice = notice_start(
             delivery->context->lanes, delivery->generation, &delivery->message,
             poison_is_record(delivery->record) ? delivery->record : NULL, on_notice_done, delivery);
     if (delivery->notice == NULL)
         finish(delivery, delivery->end);
+    else if (delivery->draining)
+        notice_drain(delivery->notice);
 }
 
 static void on_settled(void *arg, enum settle_end end, const struct err *err)
@@ -225,6 +229,7 @@ static void on_settled(void *arg, enum settle_end end, const struct err *err)
         unpoisoned(delivery, err);
         return;
     case SETTLE_LOST:
+        /* A 404 may also mean a stale receipt: the ledger keeps what it knows. */
         log_debug(fields_of(delivery, "lost"), "message is no longer ours: %s", err->text);
         break;
     case SETTLE_GIVEN_UP:
@@ -441,8 +446,10 @@ void delivery_adopt(struct delivery *delivery, const struct queue_message *messa
 
 void delivery_move(struct delivery *delivery, const struct delivery_context *context)
 {
-    renewal_move(&delivery->renewal, context->queue);
     delivery->context = context;
+    delivery->draining = false; /* it was the former owner that stopped */
+    delivery->lease.length_ms = context->plan->settings->lease_ms;
+    renewal_move(&delivery->renewal, context->queue, request_timeout(delivery));
     delivery->message.queue = context->plan->settings->name;
     delivery->message.queue_url = context->plan->url;
 }
@@ -460,14 +467,24 @@ static bool is_stale(struct delivery *delivery, struct step *step)
 {
     if (!dispatch_is_stale(step, clock_wall_ms() - delivery->message.inserted_ms))
         return false;
+    struct step *before = delivery->step;
     delivery->step = step;
     log_info(fields_of(delivery, "stale"), "message is older than the hook's max_age; not run");
+    delivery->step = before;
     return true;
 }
 
 static const struct log_field *run_fields(void *arg, const char *outcome)
 {
     return fields_of(arg, outcome);
+}
+
+/* Asked when they are needed: a reload may move the delivery to other settings. */
+static const struct queue_settings *run_settings(void *arg)
+{
+    const struct delivery *delivery = arg;
+
+    return delivery->context->plan->settings;
 }
 
 static bool may_begin(void *arg)
@@ -498,7 +515,7 @@ static void run_step(struct delivery *delivery, struct step *step)
         &(struct run_spec){
             .ledger = context->ledger,
             .lanes = context->lanes,
-            .settings = context->plan->settings,
+            .settings = run_settings,
             .message = &delivery->message,
             .step = step,
             .key = by_project ? event_field(delivery->event, "project_id") : NULL,
@@ -664,15 +681,20 @@ void delivery_rematch(struct delivery *delivery, struct generation *generation)
                                on_ledger_read, delivery);
 }
 
+/* No longer waits for a turn, and lets others have the message. */
+static void give_back(struct delivery *delivery)
+{
+    leave_lane(delivery);
+    release(delivery);
+}
+
 void delivery_drain(struct delivery *delivery)
 {
     delivery->draining = true;
     if (delivery->notice != NULL)
         notice_drain(delivery->notice);
-    if (!is_waiting(delivery) || delivery->has_begun)
-        return;
-    leave_lane(delivery);
-    release(delivery);
+    else if (is_waiting(delivery) && !delivery->has_begun)
+        give_back(delivery);
 }
 
 void delivery_interrupt(struct delivery *delivery)
@@ -683,8 +705,7 @@ void delivery_interrupt(struct delivery *delivery)
     } else if (delivery->settle != NULL) {
         settle_hurry(delivery->settle);
     } else if (is_waiting(delivery)) {
-        leave_lane(delivery);
-        release(delivery);
+        give_back(delivery);
     } else if (delivery->run != NULL) {
         run_stop(delivery->run);
     }

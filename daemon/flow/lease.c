@@ -25,12 +25,15 @@ void lease_renewed(struct lease *lease, const char *receipt, int64_t asked_ms, i
 
     free(lease->receipt);
     lease->receipt = copy;
-    lease->until_ms = asked_ms + min_of(span_ms, lease->length_ms);
+    lease->span_ms = min_of(span_ms, lease->length_ms);
+    lease->until_ms = asked_ms + lease->span_ms;
 }
 
 int64_t lease_renew_in(const struct lease *lease, int64_t now_ms)
 {
-    return max_of(lease->until_ms - lease->length_ms / 2 - now_ms, 0);
+    int64_t least_ms = min_of(1000, lease->length_ms / 4);
+
+    return max_of(lease->until_ms - lease->span_ms / 2 - now_ms, least_ms);
 }
 
 bool lease_is_over(const struct lease *lease, int64_t now_ms)

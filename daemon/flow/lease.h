@@ -10,8 +10,9 @@
 #include <stdint.h>
 
 struct lease {
-    char *receipt; /* the newest pop receipt */
-    int64_t length_ms;
+    char *receipt;      /* the newest pop receipt */
+    int64_t length_ms;  /* as configured */
+    int64_t span_ms;    /* as granted the last time: less near the message's expiry */
     int64_t until_ms;   /* monotonic; counted from before the request, so never too late */
     int64_t expires_ms; /* wall clock: when the service drops the message */
 };
@@ -22,7 +23,8 @@ void lease_init(struct lease *lease, int64_t length_ms, int64_t expires_ms, cons
 void lease_done(struct lease *lease);
 /* Renewed, or taken anew: a new receipt, and hidden for span_ms from asked_ms on. */
 void lease_renewed(struct lease *lease, const char *receipt, int64_t asked_ms, int64_t span_ms);
-/* How long to wait before renewing: half of what the lease gives. 0 when that has passed. */
+/* How long to wait before renewing: half of what was granted, from when it was; at least a second, or
+ * a quarter of a shorter lease, so that a message near its expiry is not renewed without end. */
 int64_t lease_renew_in(const struct lease *lease, int64_t now_ms);
 bool lease_is_over(const struct lease *lease, int64_t now_ms);
 /* A visibility time-out in whole seconds, rounded up: never past the message's expiry (the service

@@ -413,6 +413,8 @@ void listener_drain(struct listener *listener)
 void listener_interrupt(struct listener *listener)
 {
     listener_drain(listener);
+    /* What it may have taken comes again after its lease. */
+    queue_call_cancel(take(listener->get));
     each_delivery(listener, delivery_interrupt);
 }
 

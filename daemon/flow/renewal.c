@@ -94,8 +94,9 @@ bool renewal_stop(struct renewal *renewal)
     return renewal->call == NULL;
 }
 
-void renewal_move(struct renewal *renewal, struct queue *queue)
+void renewal_move(struct renewal *renewal, struct queue *queue, int64_t timeout_ms)
 {
     queue_call_cancel(take(renewal->call));
     renewal->queue = queue;
+    renewal->timeout_ms = timeout_ms;
 }

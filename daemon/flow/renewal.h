@@ -56,6 +56,6 @@ void renewal_start(struct renewal *renewal);
  * receipt may change until then. */
 bool renewal_stop(struct renewal *renewal);
 /* Goes on through another client; a request under way is forgotten, and renewal_start is due. */
-void renewal_move(struct renewal *renewal, struct queue *queue);
+void renewal_move(struct renewal *renewal, struct queue *queue, int64_t timeout_ms);
 
 #endif

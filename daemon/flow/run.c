@@ -96,7 +96,7 @@ static void on_hook_done(void *arg, const struct hook_result *result)
     run->hook_run = NULL;
     run->begun = result->outcome != HOOK_HOST_FAULT;
     lane_leave(take(run->ticket));
-    dispatch_ended(run->spec.step, result, run->spec.settings, clock_wall_ms());
+    dispatch_ended(run->spec.step, result, run->spec.settings(run->spec.arg), clock_wall_ms());
     if (run->begun)
         log_result(run, result);
     else

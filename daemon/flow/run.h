@@ -20,12 +20,13 @@ struct step;
 struct run_spec {
     struct ledger *ledger;
     struct lanes *lanes;
-    const struct queue_settings *settings;
     const struct hook_message *message;
     struct step *step;
     const char *key; /* never beside another run of it; NULL: any */
     /* Fields that tell which message and hook a line of the log is about. */
     const struct log_field *(*fields)(void *arg, const char *outcome);
+    /* The queue's settings, asked for when the hook has ended. */
+    const struct queue_settings *(*settings)(void *arg);
     /* Asked when the turn has come, and again when `started` is on record: may it begin still? */
     bool (*may_begin)(void *arg);
     /* Exactly once, the last thing that the run does; it is gone then. begun: the hook has run. */

@@ -7,6 +7,7 @@
 
 #include "base/str.h"
 #include "base/unit.h"
+#include "config/node.h"
 
 #define SECOND_MS      1000LL
 #define MINUTE_MS      (60 * SECOND_MS)
@@ -41,6 +42,7 @@ static const struct config_table log_table = {
 static const struct config_row http_rows[] = {
     {.name = "ca_file",
      .type = CONFIG_TEXT,
+     .absolute = true,
      .offset = offsetof(struct http_section, ca_file),
      .min = 1,
      .max = PATH_MAX_BYTES,
@@ -66,6 +68,7 @@ const struct config_table http_table = {
 static const struct config_row control_rows[] = {
     {.name = "socket",
      .type = CONFIG_TEXT,
+     .absolute = true,
      .offset = offsetof(struct control_section, socket),
      .text = "/run/cvnotifyd/control.sock",
      .min = 1,
@@ -232,16 +235,17 @@ static void check_queue(void *object, const struct node *map, struct mistakes *m
     const struct queue_settings *queue = object;
     char least[UNIT_TEXT_MAX];
 
-    for (const char *c = queue->name; *c != '\0'; c++) {
+    for (const char *c = queue->name; c != NULL && *c != '\0'; c++) {
         if (!isprint((unsigned char)*c)) {
             mistakes_at_key(mistakes, map, "name", "name: may hold printable characters only");
             break;
         }
     }
-    if (queue->poll_max_ms < queue->poll_min_ms)
+    if (queue->poll_max_ms != 0 && queue->poll_max_ms < queue->poll_min_ms)
         mistakes_at_key(mistakes, map, "poll_max", "poll_max: must not be less than poll_min, %s",
                         unit_duration_text(queue->poll_min_ms, least));
-    if (queue->retry_delay.count == 0)
+    const struct node *delays = node_member(map, "retry_delay");
+    if (delays != NULL && delays->type == NODE_LIST && delays->first == NULL)
         mistakes_at_key(mistakes, map, "retry_delay", "retry_delay: write at least one delay");
 }
 
@@ -266,6 +270,7 @@ bool queue_plan_equal(const struct queue_plan *a, const struct queue_plan *b)
 static const struct config_row rows[] = {
     {.name = "state_dir",
      .type = CONFIG_TEXT,
+     .absolute = true,
      .offset = OFFSET(state_dir),
      .text = "/var/lib/cvnotifyd",
      .min = 1,
@@ -341,11 +346,10 @@ static void check(void *object, const struct node *map, struct mistakes *mistake
 {
     const struct settings *settings = object;
 
-    if (settings->queues.count == 0)
+    const struct node *queues = node_member(map, "queues");
+
+    if (queues != NULL && queues->type == NODE_LIST && settings->queues.count == 0)
         mistakes_at_key(mistakes, map, "queues", "queues: name at least one queue");
-    if (settings->state_dir[0] != '/')
-        mistakes_at_key(mistakes, map, "state_dir", "state_dir: \"%s\" must be an absolute path",
-                        settings->state_dir);
 }
 
 const struct config_table settings_table = {

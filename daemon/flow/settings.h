@@ -88,15 +88,16 @@ struct settings {
 /* A queue with what its settings mean. */
 struct queue_plan {
     const struct queue_settings *settings;
-    char *url;
+    char *url; /* NULL only in a snapshot that is not for use */
     const struct identity_settings *identity;
-    char *poison_url;
+    char *poison_url; /* likewise */
     const struct identity_settings *poison_identity;
     int64_t expiry_margin_ms;
 };
 
 struct snapshot {
     char *path;
+    bool for_use;
     struct settings *settings;
     struct queue_plan *queues;
     unsigned queue_count;
@@ -108,8 +109,9 @@ struct snapshot {
 };
 
 /* Reads and checks everything; blocks (files, users): for the start, and for the worker thread. NULL
- * when there are mistakes. */
-struct snapshot *snapshot_load(const char *path, struct mistakes *mistakes);
+ * when there are mistakes. Without for_use a systemd credential that is not there is no mistake; a
+ * queue whose URL it holds then has none. */
+struct snapshot *snapshot_load(const char *path, bool for_use, struct mistakes *mistakes);
 void snapshot_free(struct snapshot *snapshot);
 bool queue_plan_equal(const struct queue_plan *a, const struct queue_plan *b);
 

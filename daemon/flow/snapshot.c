@@ -109,6 +109,10 @@ static void merge_member(struct node *into, struct node *member, struct mistakes
         there->file = member->file;
         there->line = member->line;
         there->column = member->column;
+        there->key_line = member->key_line;
+        there->key_column = member->key_column;
+        there->quoted = member->quoted;
+        there->flow = member->flow;
     } else if (there->type == NODE_LIST && member->type == NODE_LIST) {
         append_members(there, member->first);
         member->first = NULL;
@@ -148,6 +152,14 @@ static const struct config_row include_rows[] = {
 static const struct config_table include_table = {
     .name = "configuration", .size = sizeof(struct include_settings), .rows = include_rows};
 
+/* Whether the directory that a pattern points into does not exist, which is no mistake. */
+static bool is_absent(const char *pattern)
+{
+    autofree char *copy = xstrdup(pattern);
+
+    return access(dirname(copy), F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR);
+}
+
 /* The directory's own name is no pattern. */
 static char *escape_glob(const char *text)
 {
@@ -169,6 +181,8 @@ static void include_file(struct snapshot *snapshot, const char *path, struct mis
 
     if (nested != NULL)
         mistakes_at(mistakes, nested, "an included file can not include others");
+    else if (tree != NULL && tree->type != NODE_MAP && tree->type != NODE_NULL)
+        mistakes_at(mistakes, tree, "a map is due here; begin with a key, as in `hooks:`");
     else if (tree != NULL)
         merge(snapshot->tree, tree, mistakes);
     node_free(tree);
@@ -193,7 +207,12 @@ static void include_all(struct snapshot *snapshot, struct mistakes *mistakes)
         glob_t found;
 
         add_directory(snapshot, plain);
-        if (glob(full, 0, NULL, &found) == 0) {
+        int failed = glob(full, GLOB_ERR, NULL, &found);
+        int reason = errno;
+        if (failed != 0 && failed != GLOB_NOMATCH && !is_absent(plain))
+            mistakes_at_key(mistakes, snapshot->tree, "include",
+                            "include: %s can not be looked through: %s", plain, strerror(reason));
+        if (failed == 0) {
             for (size_t j = 0; j < found.gl_pathc; j++)
                 include_file(snapshot, found.gl_pathv[j], mistakes);
         }
@@ -344,50 +363,87 @@ static unsigned count_segments(const char *text)
     return count;
 }
 
+/* `key` is what the URL came from, for the sentence. */
 static void check_url_parts(const struct url *url, const char *text,
                             const struct settings *settings, const struct node *map,
-                            struct mistakes *mistakes)
+                            const char *key, struct mistakes *mistakes)
 {
     bool path_style = url_is_path_style(url);
-    const char *slash = strrchr(text, '/');
+    bool plain = str_equal(url->scheme, "http");
 
     if (url->query != NULL)
-        mistakes_at_key(mistakes, map, "url",
-                        "url: must not have a query; put what follows the '?' into `sas` (or a "
-                        "file named by sas_file)");
+        mistakes_at_key(mistakes, map, key,
+                        "%s: must not have a query; put what follows the '?' into `sas` (or a file "
+                        "named by sas_file)",
+                        key);
     else if (url->has_user || url->has_fragment)
-        mistakes_at_key(mistakes, map, "url", "url: must not have a user name or a fragment");
-    else if (!str_equal(url->scheme, "https") && !str_equal(url->scheme, "http"))
-        mistakes_at_key(mistakes, map, "url", "url: must begin with https://");
-    else if (str_equal(url->scheme, "http") && !url_is_loopback(url) && !settings->allow_insecure)
-        mistakes_at_key(mistakes, map, "url",
-                        "url: http:// is for this machine only; write https://, or set "
-                        "allow_insecure: true");
+        mistakes_at_key(mistakes, map, key, "%s: must not have a user name or a fragment", key);
+    else if (!plain && !str_equal(url->scheme, "https"))
+        mistakes_at_key(mistakes, map, key, "%s: must begin with https://", key);
+    else if (plain && !url_is_loopback(url) && !settings->allow_insecure)
+        mistakes_at_key(mistakes, map, key,
+                        "%s: http:// is for this machine only; use https://, or set "
+                        "allow_insecure: true",
+                        key);
     else if (count_segments(text) != (path_style ? 2U : 1U))
-        mistakes_at_key(mistakes, map, "url", "url: the path must be %s",
+        mistakes_at_key(mistakes, map, key, "%s: the path must be %s", key,
                         path_style ? "/ACCOUNT/QUEUE, for the host is an address" : "/QUEUE");
     else
-        (void)check_queue_name(slash + 1, map, "url", mistakes);
+        (void)check_queue_name(strrchr(text, '/') + 1, map, key, mistakes);
 }
 
-/* A checked copy of a URL without a trailing slash; NULL when it is wrong. */
+/* The one writing of a URL: scheme and host in lower case. */
+static char *write_url(const struct url *url)
+{
+    bool is_ipv6 = strchr(url->host, ':') != NULL;
+
+    return xasprintf("%s://%s%s%s%s%s%s", url->scheme, is_ipv6 ? "[" : "", url->host,
+                     is_ipv6 ? "]" : "", url->port != NULL ? ":" : "",
+                     url->port != NULL ? url->port : "", url->path);
+}
+
+/* A checked URL without a trailing slash, in fresh memory; NULL when it is wrong. */
 static char *take_url(const char *text, const struct settings *settings, const struct node *map,
-                      struct mistakes *mistakes)
+                      const char *key, struct mistakes *mistakes)
 {
     unsigned before = mistakes->count;
     autofree char *copy = xstrdup(text);
-    struct url url;
+    autourl url = {0};
     struct err err;
 
     if (!url_parse(copy, &url, &err)) {
-        mistakes_at_key(mistakes, map, "url", "url: %s", err.text);
+        mistakes_at_key(mistakes, map, key, "%s: %s", key, err.text);
         return NULL;
     }
     if (url.query == NULL && str_ends(copy, "/"))
         copy[strlen(copy) - 1] = '\0';
-    check_url_parts(&url, copy, settings, map, mistakes);
-    url_done(&url);
-    return mistakes->count == before ? take(copy) : NULL;
+    check_url_parts(&url, copy, settings, map, key, mistakes);
+    if (mistakes->count != before)
+        return NULL;
+    if (str_ends(url.path, "/"))
+        url.path[strlen(url.path) - 1] = '\0';
+    return write_url(&url);
+}
+
+/* A queue of the account that a connection string names. */
+static char *resolve_endpoint(const struct snapshot *snapshot, const struct queue_settings *queue,
+                              const struct identity_settings *identity, struct mistakes *mistakes)
+{
+    const struct node *map = queue->place.map;
+    autofree char *endpoint = NULL;
+    bool unchecked = false;
+    struct err err;
+
+    if (!check_queue_name(queue->queue, map, "queue", mistakes) || !is_whole(identity))
+        return NULL;
+    if (identity_queue_endpoint(identity, &endpoint, &unchecked, &err)) {
+        autofree char *url = xasprintf("%s/%s", endpoint, queue->queue);
+        return take_url(url, snapshot->settings, map, "queue", mistakes);
+    }
+    /* A secret that can not be read is the identity's own mistake, and is told there. */
+    if (unchecked ? snapshot->for_use : err.code == ERR_CONFIG)
+        mistakes_at_key(mistakes, map, "queue", "queue: %s", err.text);
+    return NULL;
 }
 
 /* The queue's URL: as written, or the connection string's endpoint with the queue's name. */
@@ -395,8 +451,6 @@ static char *resolve_url(const struct snapshot *snapshot, const struct queue_set
                          const struct identity_settings *identity, struct mistakes *mistakes)
 {
     const struct node *map = queue->place.map;
-    char *endpoint;
-    struct err err;
 
     if (is_written(map, "url") == is_written(map, "queue")) {
         mistakes_at(mistakes, map,
@@ -405,22 +459,24 @@ static char *resolve_url(const struct snapshot *snapshot, const struct queue_set
         return NULL;
     }
     if (queue->url != NULL)
-        return take_url(queue->url, snapshot->settings, map, mistakes);
-    if (queue->queue == NULL || !check_queue_name(queue->queue, map, "queue", mistakes) ||
-        !is_whole(identity))
-        return NULL;
-    if (!identity_queue_endpoint(identity, &endpoint, &err)) {
-        mistakes_at_key(mistakes, map, "queue", "queue: %s", err.text);
-        return NULL;
-    }
-    char *url = xasprintf("%s/%s", endpoint, queue->queue);
-    free(endpoint);
-    return url;
+        return take_url(queue->url, snapshot->settings, map, "url", mistakes);
+    return queue->queue == NULL ? NULL : resolve_endpoint(snapshot, queue, identity, mistakes);
 }
 
 static char *sibling_url(const char *url, const char *name)
 {
     return xasprintf("%.*s/%s", (int)(strrchr(url, '/') - url), url, name);
+}
+
+/* `poison: NAME` stands for {queue: NAME}; the sentence names what was written. */
+static bool check_poison_name(const struct queue_settings *queue,
+                              const struct poison_settings *poison, struct mistakes *mistakes)
+{
+    const struct node *written = node_member(queue->place.map, "poison");
+
+    if (written != NULL && written->type == NODE_SCALAR)
+        return check_queue_name(poison->queue, queue->place.map, "poison", mistakes);
+    return check_queue_name(poison->queue, poison->place.map, "queue", mistakes);
 }
 
 /* The poison queue's URL: its own, or a name beside the queue. */
@@ -438,11 +494,12 @@ static char *resolve_poison_url(const struct snapshot *snapshot, const struct qu
         return NULL;
     }
     if (poison != NULL && poison->url != NULL)
-        return take_url(poison->url, snapshot->settings, map, mistakes);
-    if (poison != NULL)
-        return poison->queue != NULL && check_queue_name(poison->queue, map, "queue", mistakes)
-                   ? sibling_url(plan->url, poison->queue)
-                   : NULL;
+        return take_url(poison->url, snapshot->settings, map, "url", mistakes);
+    if (poison != NULL && poison->queue != NULL)
+        return check_poison_name(queue, poison, mistakes) ? sibling_url(plan->url, poison->queue)
+                                                          : NULL;
+    if (poison != NULL && (is_written(map, "url") || is_written(map, "queue")))
+        return NULL;
     const char *name = strrchr(plan->url, '/') + 1;
     if (strlen(name) + strlen(POISON_SUFFIX) > MAX_QUEUE_NAME) {
         mistakes_at(mistakes, map,
@@ -472,6 +529,24 @@ static void resolve_poison(struct snapshot *snapshot, struct queue_plan *plan,
         plan->poison_identity = plan->identity;
 }
 
+/* Whether anything was written that says who we are, well or not. */
+static bool has_access(const struct node *map)
+{
+    static const char *const keys[] = {"identity",
+                                       "sas",
+                                       "sas_file",
+                                       "sas_credential",
+                                       "connection_string",
+                                       "connection_string_file",
+                                       "connection_string_credential"};
+
+    for (size_t i = 0; i < array_size(keys); i++) {
+        if (is_written(map, keys[i]))
+            return true;
+    }
+    return false;
+}
+
 static void resolve_queue(struct snapshot *snapshot, const struct queue_settings *queue,
                           struct queue_plan *plan, struct mistakes *mistakes)
 {
@@ -479,7 +554,7 @@ static void resolve_queue(struct snapshot *snapshot, const struct queue_settings
 
     plan->settings = queue;
     plan->identity = resolve_access(snapshot, &queue->access, queue->place.map, mistakes);
-    if (plan->identity == NULL && mistakes->count == before)
+    if (plan->identity == NULL && mistakes->count == before && !has_access(queue->place.map))
         mistakes_at(mistakes, queue->place.map,
                     "queue \"%s\": say who we are with identity, sas or connection_string (or "
                     "their _file and _credential forms)",
@@ -516,8 +591,8 @@ static void check_hook(const struct settings *settings, const struct hook_settin
             known = str_equal(hook->queues.items[i],
                               ((struct queue_settings *)settings->queues.items[j])->name);
         if (!known)
-            mistakes_at_key(mistakes, hook->place.map, "queues",
-                            "queues: there is no queue named \"%s\"", hook->queues.items[i]);
+            mistakes_at(mistakes, node_item(node_member(hook->place.map, "queues"), i),
+                        "queues: there is no queue named \"%s\"", hook->queues.items[i]);
     }
     hook_check(hook, mistakes);
 }
@@ -601,11 +676,12 @@ static void resolve(struct snapshot *snapshot, struct mistakes *mistakes)
     check_urls_unique(snapshot, mistakes);
 }
 
-struct snapshot *snapshot_load(const char *path, struct mistakes *mistakes)
+struct snapshot *snapshot_load(const char *path, bool for_use, struct mistakes *mistakes)
 {
     struct snapshot *snapshot = xcalloc(1, sizeof(*snapshot));
 
     snapshot->path = xstrdup(path);
+    snapshot->for_use = for_use;
     add_directory(snapshot, path);
     snapshot->tree = read_tree(snapshot, path, mistakes);
     if (snapshot->tree != NULL) {

@@ -12,6 +12,7 @@
 #include "base/unit.h"
 #include "codec/template.h"
 #include "config/mistakes.h"
+#include "config/node.h"
 #include "event/event.h"
 #include "hook/hook.h"
 #include "hook/kinds.h"
@@ -86,6 +87,7 @@ static const struct config_row rows[] = {
      .help = "Run with this primary group."},
     {.name = "directory",
      .type = CONFIG_TEXT,
+     .absolute = true,
      .offset = OFFSET(directory),
      .text = "/",
      .min = 1,
@@ -118,39 +120,53 @@ static const struct config_row rows[] = {
 
 /* A program's name with a slash must be absolute, for it is looked up before the directory is entered;
  * without one it is searched along PATH. */
-static void check_program(const char *program, const struct node *map, struct mistakes *mistakes)
+static void check_program(const struct settings *settings, const struct node *at,
+                          struct mistakes *mistakes)
 {
+    const char *program = settings->command.items[0];
+
     if (program[0] == '\0' || (strchr(program, '/') != NULL && program[0] != '/'))
-        mistakes_at_key(mistakes, map, "command",
-                        "command: the program \"%s\" must be an absolute path, or a name to be "
-                        "found in PATH",
-                        program);
+        mistakes_at(
+            mistakes, node_item(at, 0),
+            "command: the program \"%s\" must be an absolute path, or a name to be found in "
+            "PATH",
+            program);
+    else if (at != NULL && at->type == NODE_SCALAR && strpbrk(program, " \t") != NULL)
+        mistakes_at(mistakes, at,
+                    "command: no shell reads this; write the program and each argument as an item: "
+                    "[/usr/bin/deploy, \"{iteration_id}\"]");
+}
+
+static void check_env(const struct settings *settings, const struct node *env,
+                      struct mistakes *mistakes)
+{
+    for (unsigned i = 0; i < settings->env.count; i++) {
+        const char *name = settings->env.names[i];
+        const struct node *at = env == NULL ? NULL : node_member(env, name);
+
+        template_free(values_compile(settings->env.values[i], name, at, mistakes));
+        if (str_starts(name, "CVN_") || name[0] == '\0' || strpbrk(name, "= \t") != NULL)
+            mistakes_at(
+                mistakes, at,
+                "env: \"%s\" can not be set; a name holds no blank and no =, and names that "
+                "begin with CVN_ are the message's",
+                name);
+    }
 }
 
 static void check_table(void *object, const struct node *map, struct mistakes *mistakes)
 {
     const struct settings *settings = object;
+    const struct node *command = node_member(map, "command");
 
-    if (settings->command.count == 0) {
-        mistakes_at_key(mistakes, map, "command",
-                        "command: name a program, as in [/usr/bin/deploy]");
-        return;
-    }
     for (unsigned i = 0; i < settings->command.count; i++)
-        template_free(values_compile(settings->command.items[i], map, "command", mistakes));
-    check_program(settings->command.items[0], map, mistakes);
-    if (settings->directory[0] != '/')
-        mistakes_at_key(mistakes, map, "directory", "directory: \"%s\" must be an absolute path",
-                        settings->directory);
-    for (unsigned i = 0; i < settings->env.count; i++) {
-        template_free(values_compile(settings->env.values[i], map, "env", mistakes));
-        if (str_starts(settings->env.names[i], "CVN_") ||
-            strchr(settings->env.names[i], '=') != NULL)
-            mistakes_at_key(mistakes, map, "env",
-                            "env: \"%s\" can not be set here; names that begin with CVN_ are the "
-                            "message's",
-                            settings->env.names[i]);
-    }
+        template_free(
+            values_compile(settings->command.items[i], "command", node_item(command, i), mistakes));
+    if (settings->command.count > 0)
+        check_program(settings, command, mistakes);
+    else if (command != NULL && command->type == NODE_LIST && command->first == NULL)
+        mistakes_at(mistakes, command, "command: name a program, as in [/usr/bin/deploy]");
+    check_env(settings, node_member(map, "env"), mistakes);
 }
 
 static void check(const void *object, struct mistakes *mistakes)
@@ -162,10 +178,10 @@ static void check(const void *object, struct mistakes *mistakes)
 
     if (settings->user == NULL && settings->group == NULL)
         return;
-    /* A user that is missing today is a fault of the host, met when the hook runs; one that can never
-     * be become is a mistake. */
     if (!account_find(settings->user, settings->group, &account, &err)) {
-        mistakes_at_key(mistakes, settings->place.map, key, "%s: %s", key, err.text);
+        /* A directory that can not be asked now is this machine's fault, met when the hook runs. */
+        if (err.os_errno == 0)
+            mistakes_at_key(mistakes, settings->place.map, key, "%s: %s", key, err.text);
         return;
     }
     if (!account_is_allowed(&account))

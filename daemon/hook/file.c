@@ -18,6 +18,7 @@
 #include "codec/template.h"
 #include "codec/uuid.h"
 #include "config/mistakes.h"
+#include "config/node.h"
 #include "event/event.h"
 #include "hook/hook.h"
 #include "hook/kinds.h"
@@ -40,12 +41,14 @@ struct settings {
 static const struct config_row rows[] = {
     {.name = "path",
      .type = CONFIG_TEXT,
+     .absolute = true,
      .offset = OFFSET(path),
      .min = 1,
      .max = 4095,
      .help = "The file that gets one line an event."},
     {.name = "directory",
      .type = CONFIG_TEXT,
+     .absolute = true,
      .offset = OFFSET(directory),
      .min = 1,
      .max = 4000,
@@ -66,25 +69,36 @@ static const struct config_row rows[] = {
     {.name = NULL},
 };
 
+/* A name that leaves its directory, or may, would send every message to poison. */
+static void check_name(const struct settings *settings, const struct node *at,
+                       struct mistakes *mistakes)
+{
+    struct template *name = values_compile(settings->name, "name", at, mistakes);
+    bool has_uri = false;
+
+    for (unsigned i = 0; name != NULL && template_name(name, i) != NULL; i++)
+        has_uri |= strcmp(template_name(name, i), "model_uri") == 0;
+    if (name != NULL && (has_uri || strchr(settings->name, '/') != NULL))
+        mistakes_at(mistakes, at,
+                    "name: is a file's name in the directory; it may hold no / and no %s",
+                    "{model_uri}");
+    template_free(name);
+}
+
 static void check_table(void *object, const struct node *map, struct mistakes *mistakes)
 {
     const struct settings *settings = object;
-    bool one = settings->path != NULL, each = settings->directory != NULL;
-    const char *place = one ? settings->path : settings->directory;
+    bool one = node_member(map, "path") != NULL, each = node_member(map, "directory") != NULL;
+    const struct node *name = node_member(map, "name");
 
-    if (one == each) {
+    if (one == each)
         mistakes_at(mistakes, map, "file: write either path, or directory and name");
-        return;
-    }
-    if (place[0] != '/')
-        mistakes_at_key(mistakes, map, one ? "path" : "directory",
-                        "%s: \"%s\" must be an absolute path", one ? "path" : "directory", place);
-    if (each != (settings->name != NULL))
+    else if (each != (name != NULL))
         mistakes_at(mistakes, map,
                     "file: directory and name go together, as in "
                     "name: \"{event}-{message_id}.json\"");
     else if (each)
-        template_free(values_compile(settings->name, map, "name", mistakes));
+        check_name(settings, name, mistakes);
 }
 
 struct run {

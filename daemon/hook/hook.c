@@ -88,18 +88,18 @@ static bool is_name(const char *text)
 
 static void check_on(const struct hook_settings *hook, struct mistakes *mistakes)
 {
-    const struct node *map = hook->place.map;
+    const struct node *on = node_member(hook->place.map, "on");
 
     for (unsigned i = 0; i < hook->on.count; i++) {
         if (event_pattern_is_known(hook->on.items[i]))
             continue;
         const char *near = str_nearest(hook->on.items[i], event_names());
-        mistakes_at_key(mistakes, map, "on", "on: \"%s\" matches no event%s%s%s", hook->on.items[i],
-                        near != NULL ? "; did you mean \"" : "", near != NULL ? near : "",
-                        near != NULL ? "\"?" : "");
+        mistakes_at(mistakes, node_item(on, i), "on: \"%s\" matches no event%s%s%s",
+                    hook->on.items[i], near != NULL ? "; did you mean \"" : "",
+                    near != NULL ? near : "", near != NULL ? "\"?" : "");
     }
-    if (hook->on.count == 0 && node_member(map, "on") != NULL)
-        mistakes_at_key(mistakes, map, "on", "on: name at least one event");
+    if (on != NULL && on->type == NODE_LIST && on->first == NULL)
+        mistakes_at(mistakes, on, "on: name at least one event");
 }
 
 void hook_check(const struct hook_settings *hook, struct mistakes *mistakes)
@@ -112,10 +112,10 @@ void hook_check(const struct hook_settings *hook, struct mistakes *mistakes)
     check_on(hook, mistakes);
     for (unsigned i = 0; i < hook->projects.count; i++) {
         if (!uuid_is_valid(hook->projects.items[i]))
-            mistakes_at_key(mistakes, map, "projects",
-                            "projects: \"%s\" is not a project id; write the UUID that the "
-                            "project's settings page shows",
-                            hook->projects.items[i]);
+            mistakes_at(mistakes, node_item(node_member(map, "projects"), i),
+                        "projects: \"%s\" is not a project id; write the UUID that the "
+                        "project's settings page shows",
+                        hook->projects.items[i]);
     }
     if (hook->kind.kind < 0 || hook->kind.object == NULL)
         return;

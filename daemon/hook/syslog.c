@@ -17,6 +17,7 @@
 #include "base/str.h"
 #include "codec/template.h"
 #include "config/mistakes.h"
+#include "config/node.h"
 #include "hook/hook.h"
 #include "hook/kinds.h"
 #include "hook/values.h"
@@ -93,16 +94,19 @@ static void check_table(void *object, const struct node *map, struct mistakes *m
     const struct settings *settings = object;
     size_t room = sizeof(((struct sockaddr_un *)NULL)->sun_path);
 
-    template_free(values_compile(settings->text, map, "text", mistakes));
-    if (!str_starts(settings->server, UNIX_PREFIX "/"))
+    template_free(values_compile(settings->text, "text", node_member(map, "text"), mistakes));
+    if (settings->server == NULL) {
+        ; /* said already */
+    } else if (!str_starts(settings->server, UNIX_PREFIX "/")) {
         mistakes_at_key(mistakes, map, "server",
                         "server: \"%s\" is not a syslog socket; write unix:///PATH, as in "
                         "unix:///dev/log",
                         settings->server);
-    else if (strlen(socket_path(settings)) >= room)
+    } else if (strlen(socket_path(settings)) >= room) {
         mistakes_at_key(mistakes, map, "server", "server: the path may have %zu characters",
                         room - 1);
-    if (strpbrk(settings->ident, " :[]") != NULL)
+    }
+    if (settings->ident != NULL && strpbrk(settings->ident, " :[]") != NULL)
         mistakes_at_key(mistakes, map, "ident", "ident: \"%s\" may hold no blank, colon or bracket",
                         settings->ident);
 }

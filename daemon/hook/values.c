@@ -15,26 +15,7 @@
 #include "event/event.h"
 #include "hook/hook.h"
 
-static const char *const message_names[] = {"message_id", "queue", "inserted",
-                                            "attempt",    "hook",  NULL};
-
 #define MAX_NAMES 32
-
-/* The names, those of the event first. */
-const char *const *values_names(void)
-{
-    static const char *names[MAX_NAMES];
-    unsigned count = 0;
-
-    if (names[0] != NULL)
-        return names;
-    for (const char *const *name = message_names; *name != NULL; name++)
-        names[count++] = *name;
-    for (const char *const *name = event_field_names(); *name != NULL && count < MAX_NAMES - 1;
-         name++)
-        names[count++] = *name;
-    return names;
-}
 
 /* A look-up in progress: some values are made when they are asked for. */
 struct lookup {
@@ -42,6 +23,42 @@ struct lookup {
     bool hide_signature;
     char made[DATE_TEXT_MAX];
     char *cut; /* a model_uri without its query */
+};
+
+static const char *get_message_id(struct lookup *lookup)
+{
+    return lookup->call->message->id;
+}
+
+static const char *get_queue(struct lookup *lookup)
+{
+    return lookup->call->message->queue;
+}
+
+static const char *get_inserted(struct lookup *lookup)
+{
+    date_format_iso(lookup->call->message->inserted_ms, lookup->made);
+    return lookup->made;
+}
+
+static const char *get_attempt(struct lookup *lookup)
+{
+    snprintf(lookup->made, sizeof(lookup->made), "%u", lookup->call->attempt);
+    return lookup->made;
+}
+
+static const char *get_hook(struct lookup *lookup)
+{
+    return lookup->call->hook;
+}
+
+/* What the message and the run know; the rest is the event's. */
+static const struct {
+    const char *name;
+    const char *(*get)(struct lookup *lookup);
+} own_values[] = {
+    {"message_id", get_message_id}, {"queue", get_queue}, {"inserted", get_inserted},
+    {"attempt", get_attempt},       {"hook", get_hook},
 };
 
 /* A URI whose query carries a signature, without that query. */
@@ -59,27 +76,22 @@ static const char *without_signature(struct lookup *lookup, const char *uri)
 static const char *value_of(void *arg, const char *name)
 {
     struct lookup *lookup = arg;
-    const struct hook_call *call = lookup->call;
-    const struct hook_message *message = call->message;
 
-    if (strcmp(name, "message_id") == 0)
-        return message->id;
-    if (strcmp(name, "queue") == 0)
-        return message->queue;
-    if (strcmp(name, "hook") == 0)
-        return call->hook;
-    if (strcmp(name, "attempt") == 0) {
-        snprintf(lookup->made, sizeof(lookup->made), "%u", call->attempt);
-        return lookup->made;
+    for (size_t i = 0; i < array_size(own_values); i++) {
+        if (strcmp(own_values[i].name, name) == 0)
+            return own_values[i].get(lookup);
     }
-    if (strcmp(name, "inserted") == 0) {
-        date_format_iso(message->inserted_ms, lookup->made);
-        return lookup->made;
-    }
-    const char *value = event_field(message->event, name);
+    const char *value = event_field(lookup->call->message->event, name);
     if (value != NULL && lookup->hide_signature && strcmp(name, "model_uri") == 0)
         return without_signature(lookup, value);
     return value;
+}
+
+/* The i-th name there is, NULL after the last. */
+static const char *name_at(size_t i)
+{
+    return i < array_size(own_values) ? own_values[i].name
+                                      : event_field_names()[i - array_size(own_values)];
 }
 
 bool values_render(const struct template *template, const struct hook_call *call,
@@ -96,49 +108,62 @@ void values_each_env(const struct hook_call *call,
                      void (*put)(void *arg, const char *name, const char *value), void *arg)
 {
     struct lookup lookup = {.call = call};
+    const char *name;
 
-    for (const char *const *name = values_names(); *name != NULL; name++) {
-        const char *value = value_of(&lookup, *name);
-        char env_name[64];
-        size_t len = 0;
+    for (size_t i = 0; (name = name_at(i)) != NULL; i++) {
+        const char *value = value_of(&lookup, name);
 
         if (value == NULL)
             continue;
-        len = (size_t)snprintf(env_name, sizeof(env_name), "CVN_%s", *name);
-        for (size_t i = 4; i < len; i++)
-            env_name[i] = (char)toupper((unsigned char)env_name[i]);
+        autofree char *env_name = xasprintf("CVN_%s", name);
+        for (char *c = env_name; *c != '\0'; c++)
+            *c = (char)toupper((unsigned char)*c);
         put(arg, env_name, value);
     }
 }
 
 static bool is_known(const char *name)
 {
-    for (const char *const *known = values_names(); *known != NULL; known++) {
-        if (strcmp(name, *known) == 0)
+    const char *known;
+
+    for (size_t i = 0; (known = name_at(i)) != NULL; i++) {
+        if (strcmp(name, known) == 0)
             return true;
     }
     return false;
 }
 
-struct template *values_compile(const char *text, const struct node *map, const char *key,
+/* "; did you mean {iteration_id}?", or nothing. */
+static char *advice(const char *name)
+{
+    const char *names[MAX_NAMES + 1] = {NULL};
+
+    for (size_t i = 0; i < MAX_NAMES && name_at(i) != NULL; i++)
+        names[i] = name_at(i);
+    const char *near = str_nearest(name, names);
+    return near == NULL ? xstrdup("") : xasprintf("; did you mean {%s}?", near);
+}
+
+struct template *values_compile(const char *text, const char *name, const struct node *at,
                                 struct mistakes *mistakes)
 {
     struct template *template;
     struct err err;
-    const char *name;
+    const char *value;
 
+    if (text == NULL)
+        return NULL;
     if (!template_compile(text, &template, &err)) {
-        mistakes_at_key(mistakes, map, key, "%s: %s", key, err.text);
+        mistakes_at(mistakes, at, "%s: %s", name, err.text);
         return NULL;
     }
-    for (unsigned i = 0; (name = template_name(template, i)) != NULL; i++) {
-        if (is_known(name))
+    for (unsigned i = 0; (value = template_name(template, i)) != NULL; i++) {
+        if (is_known(value))
             continue;
-        const char *near = str_nearest(name, values_names());
-        mistakes_at_key(mistakes, map, key,
-                        "%s: no message has a value {%s}%s%s%s; a literal brace is written {{", key,
-                        name, near != NULL ? "; did you mean {" : "", near != NULL ? near : "",
-                        near != NULL ? "}" : "");
+        autofree char *meant = advice(value);
+        mistakes_at(mistakes, at,
+                    "%s: no message has a value {%s}%s; a literal brace is written {{", name, value,
+                    meant);
         template_free(template);
         return NULL;
     }

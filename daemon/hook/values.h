@@ -16,8 +16,6 @@ struct mistakes;
 struct node;
 struct template;
 
-/* The names, ending with NULL. */
-const char *const *values_names(void);
 /* Renders a template with a message's values. With hide_signature a model_uri that carries `sig=`
  * loses its query, for argv and syslog, which others can read. */
 bool values_render(const struct template *template, const struct hook_call *call,
@@ -25,9 +23,9 @@ bool values_render(const struct template *template, const struct hook_call *call
 /* Calls put("CVN_ITERATION_ID", "...") for each value that is present. */
 void values_each_env(const struct hook_call *call,
                      void (*put)(void *arg, const char *name, const char *value), void *arg);
-/* Compiles a template of the configuration: a mistake when it is none, or when it names what no
- * message has. NULL then. */
-struct template *values_compile(const char *text, const struct node *map, const char *key,
+/* Compiles a template of the configuration, which stands at `at` and is called `name` there: a mistake
+ * when it is none, or when it names what no message has. NULL then, and for a NULL text. */
+struct template *values_compile(const char *text, const char *name, const struct node *at,
                                 struct mistakes *mistakes);
 
 #endif

@@ -9,7 +9,6 @@
 #include "identity/identity.h"
 #include "identity/sas_use.h"
 #include "identity/shared_key_sign.h"
-#include "identity/source.h"
 
 struct settings {
     struct config_place place;
@@ -19,7 +18,6 @@ struct settings {
 /* Holds either an account and its key, or a SAS. */
 struct connection {
     struct identity *owner;
-    struct source *source;
     char *account;
     struct secret key; /* decoded; not set while a SAS is in use */
     struct sas_use sas;
@@ -34,33 +32,22 @@ static const struct config_row rows[] = {
     {0},
 };
 
-static void check(const void *opaque, bool allow_readable, const char *permissions,
-                  struct mistakes *mistakes)
+static bool check_secret(const char *text, const char *permissions, struct err *err)
 {
-    const struct settings *settings = opaque;
-    const struct config_secret *setting = &settings->connection_string;
-    const struct node *map = settings->place.map;
-    struct connection_string string = {0};
-    autosecret text = {0};
-    struct err err;
+    struct connection_string string;
 
-    if (!source_check(setting, "connection_string", map, allow_readable, mistakes, &text))
-        return;
-    if (!connection_string_parse(secret_reveal(&text), &string, &err) ||
-        (string.sas != NULL && !sas_use_check(string.sas, permissions, &err)))
-        source_mistake(setting, "connection_string", map, mistakes, err.text);
+    if (!connection_string_parse(text, &string, err))
+        return false;
+    bool good = string.sas == NULL || sas_use_check(string.sas, permissions, err);
     connection_string_done(&string);
+    return good;
 }
 
-static bool queue_endpoint(const void *opaque, bool allow_readable, char **ret_url, struct err *err)
+static bool queue_endpoint(const char *text, char **ret_url, struct err *err)
 {
-    const struct settings *settings = opaque;
     struct connection_string string;
-    autosecret text = {0};
-    bool unchecked;
 
-    if (!source_read(&settings->connection_string, allow_readable, &text, &unchecked, err) ||
-        !connection_string_parse(secret_reveal(&text), &string, err))
+    if (!connection_string_parse(text, &string, err))
         return false;
     *ret_url = take(string.queue_endpoint);
     connection_string_done(&string);
@@ -95,14 +82,12 @@ static bool adopt(void *self, const struct secret *secret, struct err *err)
 }
 
 static void *create(struct identity *owner, const struct identity_context *context,
-                    const void *opaque, bool allow_readable)
+                    const void *settings)
 {
-    const struct settings *settings = opaque;
     struct connection *connection = xcalloc(1, sizeof(*connection));
 
+    (void)context, (void)settings;
     connection->owner = owner;
-    connection->source =
-        source_new(owner, context, &settings->connection_string, allow_readable, adopt, connection);
     return connection;
 }
 
@@ -110,28 +95,25 @@ static void destroy(void *self)
 {
     struct connection *connection = self;
 
-    source_free(connection->source);
     alloc_free(connection->account);
     secret_done(&connection->key);
     sas_use_done(&connection->sas);
     free(connection);
 }
 
-static bool is_ready(void *self)
+static bool is_stale(void *self, int64_t read_ms)
 {
     struct connection *connection = self;
 
-    bool holds_key = secret_is_set(&connection->key);
-
-    return source_is_ready(connection->source) &&
-           (holds_key || !sas_use_is_stale(&connection->sas, source_read_ms(connection->source)));
+    return !secret_is_set(&connection->key) && sas_use_is_stale(&connection->sas, read_ms);
 }
 
-static void acquire(void *self)
+static void explain(void *self, struct err *err)
 {
     struct connection *connection = self;
 
-    source_acquire(connection->source);
+    if (!secret_is_set(&connection->key))
+        sas_use_explain(&connection->sas, err);
 }
 
 static bool sign(void *self, struct http_request *request, struct err *err)
@@ -143,33 +125,18 @@ static bool sign(void *self, struct http_request *request, struct err *err)
     return sas_use_sign(&connection->sas, request, identity_label(connection->owner), err);
 }
 
-static void refused(void *self)
-{
-    struct connection *connection = self;
-
-    source_refused(connection->source);
-}
-
-static void explain(void *self, struct err *err)
-{
-    struct connection *connection = self;
-
-    if (!secret_is_set(&connection->key))
-        sas_use_explain(&connection->sas, err);
-    source_explain(connection->source, err);
-}
-
 const struct identity_kind identity_kind_connection_string = {
     .name = "connection_string",
     .doc = "A storage account's connection string.",
     .table = {.name = "connection_string identity", .size = sizeof(struct settings), .rows = rows},
-    .check = check,
     .queue_endpoint = queue_endpoint,
+    .secret = "connection_string",
+    .secret_offset = offsetof(struct settings, connection_string),
+    .check_secret = check_secret,
+    .adopt = adopt,
+    .is_stale = is_stale,
+    .explain = explain,
     .create = create,
     .destroy = destroy,
-    .is_ready = is_ready,
-    .acquire = acquire,
     .sign = sign,
-    .refused = refused,
-    .explain = explain,
 };

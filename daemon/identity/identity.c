@@ -7,7 +7,9 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "base/secret.h"
 #include "base/str.h"
+#include "identity/source.h"
 #include "loop/timer.h"
 
 struct identity_wait {
@@ -21,7 +23,8 @@ TAILQ_HEAD(waits, identity_wait);
 
 struct identity {
     const struct identity_kind *kind;
-    void *self; /* the kind's object */
+    void *self;            /* the kind's object */
+    struct source *source; /* of a kind with a secret, else NULL */
     char *label;
     bool acquiring;
     struct waits open;   /* in the order they came */
@@ -56,13 +59,9 @@ const struct config_table identity_table = {
     .rows = rows,
 };
 
-int identity_kind_find(const char *name)
+static const struct config_secret *secret_of(const struct identity_kind *kind, const void *settings)
 {
-    for (int i = 0; identity_kinds[i] != NULL; i++) {
-        if (str_equal(identity_kinds[i]->name, name))
-            return i;
-    }
-    return -1;
+    return (const void *)((const char *)settings + kind->secret_offset);
 }
 
 void identity_check(const struct identity_settings *settings, const char *permissions,
@@ -71,19 +70,30 @@ void identity_check(const struct identity_settings *settings, const char *permis
     if (settings->kind.kind < 0)
         return; /* a mistake that has been named already */
     const struct identity_kind *kind = identity_kinds[settings->kind.kind];
-    if (kind->check != NULL)
-        kind->check(settings->kind.object, settings->allow_readable, permissions, mistakes);
+    if (kind->secret == NULL)
+        return;
+    const struct config_secret *secret = secret_of(kind, settings->kind.object);
+    const struct node *map = ((const struct config_place *)settings->kind.object)->map;
+    autosecret text = {0};
+    struct err err;
+    if (source_check(secret, kind->secret, map, settings->allow_readable, mistakes, &text) &&
+        !kind->check_secret(secret_reveal(&text), permissions, &err))
+        source_mistake(secret, kind->secret, map, mistakes, err.text);
 }
 
 bool identity_queue_endpoint(const struct identity_settings *settings, char **ret_url,
-                             struct err *err)
+                             bool *ret_unchecked, struct err *err)
 {
     const struct identity_kind *kind = identity_kinds[settings->kind.kind];
+    autosecret text = {0};
 
+    *ret_unchecked = false;
     if (kind->queue_endpoint == NULL)
         return err_set(err, ERR_CONFIG, "an identity of the kind %s names no account: give a url",
                        kind->name);
-    return kind->queue_endpoint(settings->kind.object, settings->allow_readable, ret_url, err);
+    return source_read(secret_of(kind, settings->kind.object), settings->allow_readable, &text,
+                       ret_unchecked, err) &&
+           kind->queue_endpoint(secret_reveal(&text), ret_url, err);
 }
 
 bool identity_settings_equal(const struct identity_settings *a, const struct identity_settings *b)
@@ -124,7 +134,10 @@ static void on_turn(void *arg)
         return;
     }
     identity->acquiring = true;
-    identity->kind->acquire(identity->self);
+    if (identity->source != NULL)
+        source_acquire(identity->source);
+    else
+        identity->kind->acquire(identity->self);
 }
 
 struct identity *identity_new(const struct identity_context *context,
@@ -137,8 +150,11 @@ struct identity *identity_new(const struct identity_context *context,
     TAILQ_INIT(&identity->open);
     TAILQ_INIT(&identity->firing);
     timer_init(&identity->turn, context->loop, on_turn, identity);
-    identity->self =
-        identity->kind->create(identity, context, settings->kind.object, settings->allow_readable);
+    identity->self = identity->kind->create(identity, context, settings->kind.object);
+    if (identity->kind->secret != NULL)
+        identity->source =
+            source_new(identity, context, secret_of(identity->kind, settings->kind.object),
+                       settings->allow_readable, identity->kind->adopt, identity->self);
     return identity;
 }
 
@@ -148,6 +164,7 @@ void identity_free(struct identity *identity)
 
     if (identity == NULL)
         return;
+    source_free(identity->source);
     identity->kind->destroy(identity->self);
     while ((wait = TAILQ_FIRST(&identity->open)) != NULL) {
         TAILQ_REMOVE(&identity->open, wait, entry);
@@ -165,7 +182,13 @@ const char *identity_label(const struct identity *identity)
 
 bool identity_is_ready(struct identity *identity)
 {
-    return identity->kind->is_ready(identity->self);
+    const struct identity_kind *kind = identity->kind;
+
+    if (identity->source == NULL)
+        return kind->is_ready(identity->self);
+    return source_is_ready(identity->source) &&
+           (kind->is_stale == NULL ||
+            !kind->is_stale(identity->self, source_read_ms(identity->source)));
 }
 
 struct identity_wait *identity_wait_start(struct identity *identity, identity_ready_fn *ready,
@@ -207,16 +230,21 @@ bool identity_sign(struct identity *identity, struct http_request *request, stru
     return identity->kind->sign(identity->self, request, err);
 }
 
+void identity_reload(struct identity *identity)
+{
+    if (identity->source != NULL)
+        source_refused(identity->source);
+    else
+        identity->kind->refused(identity->self);
+}
+
 void identity_refused(struct identity *identity, struct err *err)
 {
     if (identity->kind->explain != NULL)
         identity->kind->explain(identity->self, err);
-    identity->kind->refused(identity->self);
-}
-
-void identity_reload(struct identity *identity)
-{
-    identity->kind->refused(identity->self);
+    if (identity->source != NULL)
+        source_explain(identity->source, err);
+    identity_reload(identity);
 }
 
 void identity_acquired(struct identity *identity, const struct err *err)

@@ -23,6 +23,7 @@ struct identity_wait;
 struct loop;
 struct mistakes;
 struct node;
+struct secret;
 struct worker;
 
 /* What an identity may use. */
@@ -36,18 +37,22 @@ struct identity_kind {
     const char *name;
     const char *doc;           /* one line */
     struct config_table table; /* of its settings, which begin with struct config_place */
-    /* Looks at what the settings point at: files, the shape of a secret. Blocks; runs at start, on
-     * `-t`, and on the worker thread at a reload. Adds mistakes. May be NULL. permissions as in
-     * identity_check. */
-    void (*check)(const void *settings, bool allow_readable, const char *permissions,
-                  struct mistakes *mistakes);
+    /* A kind that holds one secret says which; it is then read, checked and read again for it, and
+     * is_ready, acquire and refused are the source's. */
+    const char *secret; /* the row's name, NULL for other kinds */
+    size_t secret_offset;
+    /* Blocks nothing: whether the secret's text is of the right shape. ERR_AUTH with the reason. */
+    bool (*check_secret)(const char *text, const char *permissions, struct err *err);
+    /* Takes a freshly read secret into use. */
+    bool (*adopt)(void *self, const struct secret *secret, struct err *err);
+    /* Whether it should be read again first. May be NULL. */
+    bool (*is_stale)(void *self, int64_t read_ms);
     /* The queue service's URL that the credential names, without a trailing slash, in fresh memory.
      * Blocks. NULL for kinds that know none. */
-    bool (*queue_endpoint)(const void *settings, bool allow_readable, char **ret_url,
-                           struct err *err);
+    bool (*queue_endpoint)(const char *text, char **ret_url, struct err *err);
     /* settings outlives the object. owner is for identity_acquired and logging. */
     void *(*create)(struct identity *owner, const struct identity_context *context,
-                    const void *settings, bool allow_readable);
+                    const void *settings);
     void (*destroy)(void *self);
     bool (*is_ready)(void *self);
     /* Starts getting a credential; identity_acquired(owner, ...) must follow, never from inside. */
@@ -73,16 +78,16 @@ extern const struct config_table identity_table;
 /* The kinds, ending with NULL; and the same as the table engine wants them. */
 extern const struct identity_kind *const identity_kinds[];
 extern const struct config_kind identity_kind_tables[];
-/* The index of a kind in identity_kinds, -1 when there is none of that name. */
-int identity_kind_find(const char *name);
 
 /* Runs the kind's check. permissions are the SAS letters that this use can not do without: "p" for a
  * queue that is read, "a" for a poison queue, "" when nothing is known. */
 void identity_check(const struct identity_settings *settings, const char *permissions,
                     struct mistakes *mistakes);
-/* The kind's queue_endpoint; ERR_CONFIG when it has none. */
+/* The kind's queue_endpoint. ERR_CONFIG when the kind, or the credential, names no account; ERR_AUTH
+ * when the secret can not be read, with *ret_unchecked set for a credential that is not there to be
+ * looked at. */
 bool identity_queue_endpoint(const struct identity_settings *settings, char **ret_url,
-                             struct err *err) MUST_CHECK;
+                             bool *ret_unchecked, struct err *err) MUST_CHECK;
 bool identity_settings_equal(const struct identity_settings *a, const struct identity_settings *b);
 
 /* settings is borrowed and outlives the identity. label names it in the log. */

@@ -51,11 +51,6 @@ static const struct {
                              4},
 };
 
-const char *sas_kind_name(enum sas_kind kind)
-{
-    return kinds[kind].name;
-}
-
 /* The decoded values; NULL where the token has none. */
 struct fields {
     char *values[FIELDS];

@@ -39,7 +39,6 @@ bool sas_token_clean(const char *pasted, struct buf *out, struct err *err) MUST_
 /* text is the query, with or without a leading '?', percent-encoded as it is pasted. ERR_AUTH with
  * what is missing or wrong; the sentence never shows the signature. */
 bool sas_token_parse(const char *text, struct sas_token *ret_token, struct err *err) MUST_CHECK;
-const char *sas_kind_name(enum sas_kind kind);
 /* Whether the SAS can serve a queue at all, and with these permissions (letters): ERR_AUTH naming the
  * first that is missing. What a stored policy grants can not be known, and passes. */
 bool sas_token_suits(const struct sas_token *token, const char *permissions,

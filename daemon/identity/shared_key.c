@@ -9,7 +9,6 @@
 #include "config/table.h"
 #include "identity/identity.h"
 #include "identity/shared_key_sign.h"
-#include "identity/source.h"
 
 struct settings {
     struct config_place place;
@@ -19,7 +18,6 @@ struct settings {
 
 struct shared_key {
     const struct settings *settings;
-    struct source *source;
     struct secret key; /* decoded */
 };
 
@@ -55,19 +53,31 @@ static void check_settings(void *object, const struct node *map, struct mistakes
                         settings->account);
 }
 
-static void check(const void *opaque, bool allow_readable, const char *permissions,
-                  struct mistakes *mistakes)
+/* A key may do everything. */
+static bool check_secret(const char *text, const char *permissions, struct err *err)
 {
-    const struct settings *settings = opaque;
-    autosecret text = {0};
     autosecret key = {0};
-    struct err err;
 
-    (void)permissions; /* a key may do everything */
-    if (!source_check(&settings->key, "key", settings->place.map, allow_readable, mistakes, &text))
-        return;
-    if (!shared_key_decode(secret_reveal(&text), &key, &err))
-        source_mistake(&settings->key, "key", settings->place.map, mistakes, err.text);
+    (void)permissions;
+    return shared_key_decode(text, &key, err);
+}
+
+static void *create(struct identity *owner, const struct identity_context *context,
+                    const void *settings)
+{
+    struct shared_key *shared_key = xcalloc(1, sizeof(*shared_key));
+
+    (void)owner, (void)context;
+    shared_key->settings = settings;
+    return shared_key;
+}
+
+static void destroy(void *self)
+{
+    struct shared_key *shared_key = self;
+
+    secret_done(&shared_key->key);
+    free(shared_key);
 }
 
 static bool adopt(void *self, const struct secret *secret, struct err *err)
@@ -77,60 +87,11 @@ static bool adopt(void *self, const struct secret *secret, struct err *err)
     return shared_key_decode(secret_reveal(secret), &shared_key->key, err);
 }
 
-static void *create(struct identity *owner, const struct identity_context *context,
-                    const void *opaque, bool allow_readable)
-{
-    const struct settings *settings = opaque;
-    struct shared_key *shared_key = xcalloc(1, sizeof(*shared_key));
-
-    shared_key->settings = settings;
-    shared_key->source =
-        source_new(owner, context, &settings->key, allow_readable, adopt, shared_key);
-    return shared_key;
-}
-
-static void destroy(void *self)
-{
-    struct shared_key *shared_key = self;
-
-    source_free(shared_key->source);
-    secret_done(&shared_key->key);
-    free(shared_key);
-}
-
-static bool is_ready(void *self)
-{
-    struct shared_key *shared_key = self;
-
-    return source_is_ready(shared_key->source);
-}
-
-static void acquire(void *self)
-{
-    struct shared_key *shared_key = self;
-
-    source_acquire(shared_key->source);
-}
-
 static bool sign(void *self, struct http_request *request, struct err *err)
 {
     struct shared_key *shared_key = self;
 
     return shared_key_sign(request, shared_key->settings->account, &shared_key->key, err);
-}
-
-static void refused(void *self)
-{
-    struct shared_key *shared_key = self;
-
-    source_refused(shared_key->source);
-}
-
-static void explain(void *self, struct err *err)
-{
-    struct shared_key *shared_key = self;
-
-    source_explain(shared_key->source, err);
 }
 
 const struct identity_kind identity_kind_shared_key = {
@@ -140,12 +101,11 @@ const struct identity_kind identity_kind_shared_key = {
               .size = sizeof(struct settings),
               .rows = rows,
               .check = check_settings},
-    .check = check,
+    .secret = "key",
+    .secret_offset = offsetof(struct settings, key),
+    .check_secret = check_secret,
+    .adopt = adopt,
     .create = create,
     .destroy = destroy,
-    .is_ready = is_ready,
-    .acquire = acquire,
     .sign = sign,
-    .refused = refused,
-    .explain = explain,
 };

@@ -32,6 +32,7 @@ struct http_call {
     void *arg;
     struct buf reply;
     size_t header_bytes;
+    struct timer deadline; /* libcurl's own time-out begins anew when it repeats a request */
     bool too_big;
     char *host; /* for sentences */
     char error[CURL_ERROR_SIZE];
@@ -200,6 +201,14 @@ static void explain(const struct http_call *call, CURLcode code, struct err *err
         err_set(err, ERR_NETWORK, "no answer from %s: %s", call->host, reason);
 }
 
+static void call_free(struct http_call *call)
+{
+    timer_done(&call->deadline);
+    curl_easy_cleanup(call->easy);
+    buf_done(&call->reply);
+    free(call);
+}
+
 /* Puts a call's handle aside for the next one. */
 static void recycle(struct http_call *call)
 {
@@ -216,9 +225,7 @@ static void recycle(struct http_call *call)
         http->idle_count++;
         return;
     }
-    curl_easy_cleanup(call->easy);
-    buf_done(&call->reply);
-    free(call);
+    call_free(call);
 }
 
 static uint32_t retry_after_of(CURL *easy)
@@ -235,6 +242,7 @@ static void finish(struct http_call *call, CURLcode code)
     struct err err;
 
     curl_multi_remove_handle(call->http->multi, call->easy);
+    timer_clear(&call->deadline);
     LIST_REMOVE(call, entry);
     curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
     if (code != CURLE_OK) {
@@ -251,6 +259,13 @@ static void finish(struct http_call *call, CURLcode code)
         call->done(call->arg, &reply, NULL);
     }
     recycle(call);
+}
+
+static void on_deadline(void *arg)
+{
+    struct http_call *call = arg;
+
+    finish(call, CURLE_OPERATION_TIMEDOUT);
 }
 
 /* Finishes what has ended. A callback may start and cancel calls, so each turn asks anew. */
@@ -378,9 +393,7 @@ static void free_idle(struct http *http)
 
     while ((call = LIST_FIRST(&http->idle)) != NULL) {
         LIST_REMOVE(call, entry);
-        curl_easy_cleanup(call->easy);
-        buf_done(&call->reply);
-        free(call);
+        call_free(call);
     }
     http->idle_count = 0;
 }
@@ -447,6 +460,7 @@ static struct http_call *call_new(struct http *http)
     if (call->easy == NULL)
         fatal("libcurl can not be used");
     buf_init(&call->reply, DEFAULT_MAX_REPLY);
+    timer_init(&call->deadline, http->loop, on_deadline, call);
     set_up_handle(call);
     return call;
 }
@@ -531,7 +545,7 @@ struct http_call *http_call_start(struct http *http, struct http_request *reques
         call->request.timeout_ms = http->settings.timeout_ms;
     long timeout_ms = (long)max_of(call->request.timeout_ms, 1);
     curl_easy_setopt(call->easy, CURLOPT_URL, call->request.url.data);
-    curl_easy_setopt(call->easy, CURLOPT_TIMEOUT_MS, timeout_ms);
+    timer_set(&call->deadline, timeout_ms);
     curl_easy_setopt(call->easy, CURLOPT_CONNECTTIMEOUT_MS, min_of(timeout_ms, CONNECT_TIMEOUT_MS));
     set_method(call);
     set_headers(call);
@@ -548,6 +562,7 @@ void http_call_cancel(struct http_call *call)
     if (call == NULL)
         return;
     curl_multi_remove_handle(call->http->multi, call->easy);
+    timer_clear(&call->deadline);
     LIST_REMOVE(call, entry);
     recycle(call);
 }

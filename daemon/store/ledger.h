@@ -44,8 +44,6 @@ struct ledger_step {
 
 struct ledger_message {
     unsigned receipts; /* how often it was received, this time included */
-    unsigned
-        unexplained; /* dequeues that no receipt explains, since the ledger first heard of it */
     const struct ledger_step *steps;
     unsigned count;
 };

@@ -126,10 +126,6 @@ static void test_names(void **state)
     assert_string_equal(template_name(template, 1), "a");
     assert_string_equal(template_name(template, 2), "b");
     assert_null(template_name(template, 3));
-    assert_false(template_has_default(template, 0));
-    assert_true(template_has_default(template, 1));
-    assert_true(template_has_default(template, 2));
-    assert_false(template_has_default(template, 3));
     template_free(template);
     template_free(NULL);
 }

@@ -49,7 +49,7 @@ static void test_every_row_makes_a_difference(void **state)
         "pairs: {B: c}\n",
         "sas: a\n",
         "sas: b\n",
-        "sas_file: a\n",
+        "sas_file: /a\n",
         "sas_credential: a\n",
         "end: a\n",
         "end: b\n",
@@ -88,11 +88,11 @@ static void test_literal_secrets(void **state)
     assert_literal("sas: x\n", true);
     assert_literal("sas: 'a$$b'\n", true);
     assert_literal("sas: a${KEY}b\n", false);
-    assert_literal("sas_file: x\n", false);
+    assert_literal("sas_file: /x\n", false);
     assert_literal("end: {sas: x}\n", true);
     assert_literal("always: {sas: x}\n", true);
     assert_literal("ends: [{}, {sas: x}]\n", true);
-    assert_literal("ends: [{}, {sas_file: x}]\n", false);
+    assert_literal("ends: [{}, {sas_file: /x}]\n", false);
     assert_literal("whos: [{kind: login, tenant: a, secret: b}]\n", true);
     assert_literal("whos: [{kind: login, tenant: a, secret: '${KEY}'}]\n", false);
     assert_literal("hooks: [{name: a, quiet: }]\n", false);

@@ -208,7 +208,7 @@ static void test_variables(void **state)
         "flag, on_flag, number, any_number, mode, wait, size, level, texts, words, "
         "templates, waits, pairs, sas, sas_file, sas_credential, end, always, ends, "
         "hooks or whos");
-    autoreading reading = read_text("whos: [{kind: '${KIND}', tenant: t, secret_file: '${NAME}'}]");
+    autoreading reading = read_text("whos: [{kind: '${KIND}', tenant: t, secret_file: '/${NAME}'}]");
     assert_int_equal(reading.mistakes.count, 0);
 }
 
@@ -323,13 +323,16 @@ static void test_secrets(void **state)
     (void)state;
     assert_mistake("end: {name: e, sas_credential: c, sas: hush}\n",
                    "1:32: \"sas\" and \"sas_credential\" are both in end \"e\"; keep one");
-    assert_mistake("sas_file: f\nsas_credential: c\nsas: hush\n",
+    assert_mistake("sas_file: /f\nsas_credential: c\nsas: hush\n",
                    "1:11: \"sas\" and \"sas_file\" are both in top level; keep one",
                    "2:17: \"sas\" and \"sas_credential\" are both in top level; keep one");
     assert_mistake("sas: ' '\n", "1:6: sas: an empty text says nothing here; write one or leave "
                                  "the key out");
-    assert_mistake("sas_file: ''\n", "1:11: sas_file: an empty text says nothing here; write one "
-                                     "or leave the key out");
+    assert_mistake("sas_file: hush\n", "1:11: sas_file: the absolute path of a file is due here; a "
+                                       "secret itself goes into `sas`");
+    assert_mistake("sas_credential: a=hush\n",
+                   "1:17: sas_credential: the name of a systemd credential is due here; a secret "
+                   "itself goes into `sas`");
     autoreading variable = read_text("sas: \"${KEY:-x}\"\n");
     assert_string_equal(variable.all->sas.text, "hush");
     assert_false(variable.all->sas.literal);
@@ -372,16 +375,18 @@ static void test_no_mistake_shows_a_secret(void **state)
     }
 }
 
-static void test_check_runs_on_good_objects_alone(void **state)
+static void test_check_runs_beside_other_mistakes(void **state)
 {
     (void)state;
     assert_mistake("end: forbidden\n", "1:6: name: that one is forbidden");
     assert_mistake("end: {url: x, name: forbidden}\n", "1:21: name: that one is forbidden");
     assert_mistake("end: {name: forbidden, depth: x}\n",
                    "1:31: depth: \"x\" is not a whole number; "
-                   "write digits alone, as in 10");
+                   "write digits alone, as in 10",
+                   "1:13: name: that one is forbidden");
     assert_mistake("end: {name: forbidden, dept: 1}\n",
-                   "1:24: unknown key \"dept\" in end; did you mean \"depth\"?");
+                   "1:24: unknown key \"dept\" in end; did you mean \"depth\"?",
+                   "1:13: name: that one is forbidden");
     assert_mistake("number: x\nend: forbidden\n",
                    "1:9: number: \"x\" is not a whole number; write "
                    "digits alone, as in 10",
@@ -541,7 +546,7 @@ int main(void)
         cmocka_unit_test(test_wrong_shapes),
         cmocka_unit_test(test_secrets),
         cmocka_unit_test(test_no_mistake_shows_a_secret),
-        cmocka_unit_test(test_check_runs_on_good_objects_alone),
+        cmocka_unit_test(test_check_runs_beside_other_mistakes),
         cmocka_unit_test(test_all_mistakes_in_one_pass),
         cmocka_unit_test(test_what_is_quoted_is_bounded),
         cmocka_unit_test(test_long_lists),

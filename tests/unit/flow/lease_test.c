@@ -23,9 +23,9 @@ static void it_is_renewed_at_half(void **state)
     assert_string_equal(lease.receipt, "r1");
     assert_int_equal(lease.until_ms, 125000);
     assert_int_equal(lease_renew_in(&lease, 5000), 60000);
-    assert_int_equal(lease_renew_in(&lease, 64999), 1);
-    assert_int_equal(lease_renew_in(&lease, 65000), 0);
-    assert_int_equal(lease_renew_in(&lease, 999999), 0);
+    assert_int_equal(lease_renew_in(&lease, 63000), 2000);
+    assert_int_equal(lease_renew_in(&lease, 64999), 1000);
+    assert_int_equal(lease_renew_in(&lease, 999999), 1000);
     lease_done(&lease);
 }
 

@@ -77,7 +77,7 @@ static void load(struct fixture *fixture)
     snapshot_free(take(fixture->snapshot));
     mistakes_done(&fixture->mistakes);
     fixture->mistakes = (struct mistakes){0};
-    fixture->snapshot = snapshot_load(fixture->path, &fixture->mistakes);
+    fixture->snapshot = snapshot_load(fixture->path, true, &fixture->mistakes);
     assert_int_equal(fixture->snapshot == NULL, fixture->mistakes.count > 0);
 }
 
@@ -158,6 +158,48 @@ static void a_trailing_slash_is_cut(void **state)
     assert_string_equal(snapshot->queues[0].poison_url, QUEUE_URL "-poison");
 }
 
+static void a_poison_map_may_leave_the_name_to_us(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct snapshot *snapshot = load_good(fixture, "queues: [{name: e, url: '" QUEUE_URL
+                                                         "', " SAS ", poison: {sas: 'sv=2021-12-02&sp=a&se=2099-01-01&sig=s3cretA='}}]\n");
+
+    assert_string_equal(snapshot->queues[0].poison_url, QUEUE_URL "-poison");
+    snapshot =
+        load_good(fixture, "queues: [{name: e, url: '" QUEUE_URL "', " SAS ", poison: {}}]\n");
+    assert_string_equal(snapshot->queues[0].poison_url, QUEUE_URL "-poison");
+}
+
+static void an_included_file_must_be_a_map(void **state)
+{
+    struct fixture *fixture = *state;
+
+    write_file(fixture, "conf.d/a.yaml", "- name: deploy\n");
+    load_bad(fixture, "queues: [{name: e, url: '" QUEUE_URL "', " SAS "}]\n", "a map is due here");
+    write_file(fixture, "conf.d/a.yaml", "hooks\n");
+    load_bad(fixture, "queues: [{name: e, url: '" QUEUE_URL "', " SAS "}]\n", "a map is due here");
+}
+
+static void an_account_of_a_connection_string_obeys_the_rules_for_urls(void **state)
+{
+    load_bad(*state,
+             "queues: [{name: e, queue: events, connection_string: 'DefaultEndpointsProtocol=http;"
+             "AccountName=contoso;AccountKey=czNjcmV0'}]\n",
+             "http:// is for this machine only");
+    load_bad(*state,
+             "queues: [{name: e, queue: events, connection_string: 'QueueEndpoint="
+             "http://127.0.0.1:1;AccountName=contoso;AccountKey=czNjcmV0'}]\n",
+             "/ACCOUNT/QUEUE");
+}
+
+static void one_queue_in_two_writings_is_one(void **state)
+{
+    load_bad(*state,
+             "queues:\n- {name: a, url: 'https://contoso.queue.core.windows.net/aaa', " SAS "}\n"
+             "- {name: b, url: 'HTTPS://Contoso.queue.core.windows.net/aaa/', " SAS "}\n",
+             "reads the same queue already");
+}
+
 static void a_poison_queue_is_named_or_elsewhere(void **state)
 {
     const struct snapshot *snapshot = load_good(
@@ -204,7 +246,7 @@ static void the_same_twice_is_equal_and_a_change_is_not(void **state)
 
     write_file(fixture, "main.yaml", "\n\n" QUEUE); /* at other places in the file */
     struct mistakes mistakes = {0};
-    struct snapshot *first = snapshot_load(fixture->path, &mistakes);
+    struct snapshot *first = snapshot_load(fixture->path, true, &mistakes);
     assert_non_null(first);
     assert_true(queue_plan_equal(&load_good(fixture, QUEUE)->queues[0], &first->queues[0]));
     for (unsigned i = 0; i < array_size(changed); i++)
@@ -632,6 +674,10 @@ int main(void)
         TEST(defaults_are_the_contracts),
         TEST(a_long_lease_widens_the_margin),
         TEST(a_trailing_slash_is_cut),
+        TEST(a_poison_map_may_leave_the_name_to_us),
+        TEST(an_included_file_must_be_a_map),
+        TEST(an_account_of_a_connection_string_obeys_the_rules_for_urls),
+        TEST(one_queue_in_two_writings_is_one),
         TEST(a_poison_queue_is_named_or_elsewhere),
         TEST(a_connection_string_gives_the_endpoint),
         TEST(addresses_take_the_account_in_the_path),

@@ -158,7 +158,9 @@ static void mistakes_in_an_exec_are_told(void **state)
                    "did you mean {iteration_id}");
     expect_mistake("{name: a, on: '*', exec: {command: [x, '{event']}}", "command: ");
     expect_mistake("{name: a, on: '*', exec: {command: x, directory: tmp}}",
-                   "must be an absolute path");
+                   "not an absolute path");
+    expect_mistake("{name: a, on: '*', exec: {command: '/bin/deploy {event}'}}", "no shell");
+    expect_mistake("{name: a, on: '*', exec: {command: x, env: {'A B': x}}}", "A B");
     expect_mistake("{name: a, on: '*', exec: {command: x, env: {CVN_QUEUE: x}}}", "CVN_QUEUE");
     expect_mistake("{name: a, on: '*', exec: {command: x, env: {A: '{nothing}'}}}", "{nothing}");
     expect_mistake("{name: a, on: '*', exec: {command: x, parallel: 0}}", "parallel");
@@ -173,7 +175,9 @@ static void mistakes_in_a_file_are_told(void **state)
                    "write either path, or directory and name");
     expect_mistake("{name: a, on: '*', file: {directory: /b}}", "go together");
     expect_mistake("{name: a, on: '*', file: {path: /b, name: x}}", "go together");
-    expect_mistake("{name: a, on: '*', file: {path: b}}", "must be an absolute path");
+    expect_mistake("{name: a, on: '*', file: {path: b}}", "not an absolute path");
+    expect_mistake("{name: a, on: '*', file: {directory: /b, name: '../{event}'}}", "no /");
+    expect_mistake("{name: a, on: '*', file: {directory: /b, name: '{model_uri}'}}", "model_uri");
     expect_mistake("{name: a, on: '*', file: {directory: /b, name: '{nam}'}}", "{nam}");
     expect_mistake("{name: a, on: '*', file: {path: /b, mode: '0040'}}", "mode");
 }
