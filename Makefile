@@ -80,12 +80,14 @@ format:
 	clang-format -i $(SOURCES)
 
 # Needs clang-tidy and cppcheck. Suppressed in cppcheck: memleak and ctunullpointer do not know
-# autofree and xstrdup(NULL); CastIntegerToAddressAtReturn takes `struct template *` for an integer.
+# autofree and xstrdup(NULL); nullPointerRedundantCheck does not know that fatal() does not return;
+# CastIntegerToAddressAtReturn takes `struct template *` for an integer.
 tidy:
 	clang-tidy --quiet $(filter daemon/%.c,$(SOURCES)) -- -std=c17 $(CPPFLAGS)
 	cppcheck --quiet --std=c11 --library=gnu --enable=warning,performance,portability \
 	  --include=$(firstword $(wildcard /usr/include/*/sys/queue.h /usr/include/sys/queue.h)) \
-	  --suppress=memleak --suppress=ctunullpointer --suppress=CastIntegerToAddressAtReturn --error-exitcode=1 -Idaemon -D_GNU_SOURCE \
+	  --suppress=memleak --suppress=ctunullpointer --suppress=nullPointerRedundantCheck \
+	  --suppress=CastIntegerToAddressAtReturn --error-exitcode=1 -Idaemon -D_GNU_SOURCE \
 	  -DCVNOTIFYD_VERSION='"$(VERSION)"' daemon
 
 # --- installation ---

@@ -308,7 +308,7 @@ static bool is_first(struct builder *builder, void **seen, struct node *member)
     char excerpt[MISTAKES_EXCERPT_MAX];
 
     if (slot == NULL)
-        fatal("out of memory"); /* out of memory, as in base/alloc */
+        fatal("out of memory");
     if (*slot == member)
         return true;
     mistakes_add(builder->mistakes, builder->file, member->key_line, member->key_column,
@@ -407,7 +407,7 @@ struct node *node_parse(const char *file, const char *text, size_t len, struct m
         return NULL;
     }
     if (yaml_parser_initialize(&builder.parser) == 0)
-        fatal("out of memory"); /* out of memory, as in base/alloc */
+        fatal("out of memory");
     yaml_parser_set_input_string(&builder.parser, (const unsigned char *)text, len);
     autonode *root = build_document(&builder);
     bool whole = root != NULL && expect_end(&builder);

@@ -221,8 +221,7 @@ static struct template **compile_all(char *const *texts, unsigned count)
 
     for (unsigned i = 0; i < count; i++) {
         if (!template_compile(texts[i], &templates[i], &err))
-            fatal(
-                "a template that was checked does not compile"); /* the table's check has compiled it */
+            fatal("a template that was checked does not compile");
     }
     return templates;
 }

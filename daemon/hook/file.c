@@ -377,8 +377,7 @@ static void *create(const struct hook_context *context, const char *name, const 
     STAILQ_INIT(&file->waiting);
     STAILQ_INIT(&file->writing);
     if (file->settings->name != NULL && !template_compile(file->settings->name, &file->name, &err))
-        fatal(
-            "a template that was checked does not compile"); /* the table's check has compiled it */
+        fatal("a template that was checked does not compile");
     return file;
 }
 

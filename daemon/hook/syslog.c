@@ -142,8 +142,7 @@ static void *create(const struct hook_context *context, const char *name, const 
     syslog->settings = object;
     syslog->loop = context->loop;
     if (!template_compile(syslog->settings->text, &syslog->text, &err))
-        fatal(
-            "a template that was checked does not compile"); /* the table's check has compiled it */
+        fatal("a template that was checked does not compile");
     return syslog;
 }
 

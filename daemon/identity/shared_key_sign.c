@@ -51,8 +51,7 @@ static void pairs_done(struct pairs *pairs)
 static void pairs_put(struct pairs *pairs, char *name_take, char *value_take)
 {
     if (pairs->count == array_size(pairs->items))
-        fatal(
-            "a request has too many headers to sign"); /* ours to count: headers and parameters of our own requests */
+        fatal("a request has too many headers to sign");
     for (char *c = name_take; *c != '\0'; c++)
         *c = (char)tolower((unsigned char)*c);
     pairs->items[pairs->count++] = (struct pair){name_take, value_take};

@@ -91,7 +91,7 @@ void http_request_done(struct http_request *request)
 void http_request_header(struct http_request *request, const char *name, const char *value)
 {
     if (request->header_count == HTTP_MAX_HEADERS)
-        fatal("libcurl can not be used"); /* ours to count */
+        fatal("a request has too many headers");
     request->headers[request->header_count++] = xasprintf("%s: %s", name, value);
 }
 

@@ -76,6 +76,48 @@ def test_term_drains(queue, scripts, daemon):
     assert queue.count() == 2
 
 
+def test_those_who_wait_to_be_told_of_poison_do_not_outlast_term(place, queue, scripts, daemon):
+    # given a hook that is told of poison, one at a time, and three messages that are poison
+    hold = place / "hold"
+    hold.touch()
+    command = scripts.recording("note", f"while [ -e {hold} ]; do sleep 0.05; done")
+    running = daemon({"queues": [queue.config()],
+                      "hooks": [exec_hook("note", "message.poisoned", command, parallel=1)]})
+    for _ in range(3):
+        queue.post("{oops}")
+    wait_until(lambda: len(running.logged("put into the poison queue")) == 3, 15, "three messages to be poison")
+    wait_until(lambda: scripts.runs("note"), 10, "the hook to run")
+    # when the daemon is told to stop while two of them wait for their turn
+    running.signal(signal.SIGTERM)
+    running.wait_logged("stopping")
+    stays_true(running.is_running, 0.5, "the daemon to wait for the run")
+    hold.unlink()
+    # then the run ends, the others never begin, and the daemon goes in good order
+    assert running.wait_end(10) == 0
+    assert len(scripts.runs("note")) == len(scripts.runs("note", mark="end")) == 1
+    assert queue.is_empty() and len(queue.records()) == 3
+
+
+def test_poison_that_is_settled_when_the_stop_is_over_is_told_to_nobody(queue, scripts, daemon):
+    # given a message that one hook has rejected, another that runs on until it is asked to end, and
+    # one that would tell of poison for a minute
+    running = daemon({"stop_timeout": "1s", "queues": [queue.config()], "hooks": [
+        exec_hook("judge", "training.*", scripts.recording("judge", "exit 65"), on_failure="continue"),
+        exec_hook("slow", "training.*", scripts.recording("slow", "trap 'exit 0' TERM; sleep 100 & wait")),
+        exec_hook("note", "message.poisoned", scripts.recording("note", "sleep 60"))]})
+    queue.post(messages.training())
+    wait_until(lambda: scripts.runs("slow"), 10, "the second hook to run")
+    # when the daemon is told to stop, and its second for that passes
+    began = time.monotonic()
+    status = running.terminate(20)
+    # then the poison is kept, nobody is told, and the daemon is gone
+    assert status == 0
+    assert time.monotonic() - began < 6
+    assert [record["hook"] for record in queue.records()] == ["judge"]
+    assert queue.is_empty() and not scripts.runs("note")
+    assert running.logged("no hook is told of the poison")
+
+
 def test_an_idle_daemon_stops_at_once(queue, daemon):
     # given an idle daemon
     running = daemon({"queues": [queue.config(poll_min="20s", poll_max="60s")], "hooks": [exec_hook("report", "*", "/bin/true")]})
@@ -148,6 +190,20 @@ def test_once_with_messages_put_back_is_75(place, queue, scripts):
     # then it says that something is left
     assert result.returncode == 75, result.stderr
     assert len(scripts.runs()) == 1 and queue.count() == 1
+
+
+def test_once_that_is_told_to_stop_with_messages_put_back_is_75(queue, scripts, daemon):
+    # given a single pass that is at work on a message
+    queue.post(messages.training())
+    running = daemon({"stop_timeout": "1s", "queues": [queue.config()],
+                      "hooks": [exec_hook("slow", "*", scripts.recording("slow", "sleep 60"))]},
+                     args=["--once"], wait=False)
+    wait_until(lambda: scripts.runs("slow"), 10, "the hook to run")
+    # when it is told to stop, and the hook outlasts that
+    status = running.terminate(15)
+    # then it says that something is left
+    assert status == 75
+    assert queue.count() == 1 and queue.records() == []
 
 
 def test_once_refused_is_77(place, azurite, queue):

@@ -9,7 +9,7 @@ from support import messages, process
 from support.azurite import Azurite
 from support.daemon import exec_hook
 from support.queues import Queue
-from support.tap import Knocks, Tap
+from support.tap import Knocks, Tap, through
 from support.wait import stays_true, wait_until
 
 OUTAGE_S = 30
@@ -21,11 +21,6 @@ def tap(azurite):
     tap = Tap(azurite.queue_port)
     yield tap
     tap.close()
-
-
-def through(tap, queue, **settings):
-    """The daemon's settings for a queue that it reaches through the tap."""
-    return queue.config(url=queue.url.replace(f":{tap.target}/", f":{tap.port}/"), **settings)
 
 
 def held(scripts, name="slow"):
@@ -140,6 +135,21 @@ def test_a_stop_in_an_outage_is_bounded(tap, queue, scripts, daemon, how, what):
     assert status == 0
     assert time.monotonic() - began < 6
     assert queue.count() == 1
+
+
+def test_a_stop_does_not_wait_for_a_get_that_is_not_answered(tap, queue, daemon):
+    # given an idle daemon that asks for messages and gets no answer
+    running = daemon({"stop_timeout": "1s", "queues": [through(tap, queue)],
+                      "hooks": [exec_hook("report", "*", "/bin/true")]})
+    tap.swallows = {"GET"}
+    before = len(tap.gets())
+    wait_until(lambda: len(tap.gets()) > before, 10, "a Get that stays without answer")
+    # when it is told to stop
+    began = time.monotonic()
+    status = running.terminate(15)
+    # then it is gone in good order, long before that request would be given up
+    assert status == 0
+    assert time.monotonic() - began < 5
 
 
 def test_a_turn_that_comes_after_the_lease_is_lost_is_not_taken(tap, queue, scripts, daemon):

@@ -3,9 +3,20 @@
 import json
 import signal
 
+import pytest
+
 from support import messages
-from support.daemon import exec_hook
+from support.daemon import exec_hook, run
+from support.tap import Tap, through
 from support.wait import stays_true, wait_until
+
+
+@pytest.fixture
+def tap(azurite):
+    """Stands between the daemon and its storage service."""
+    tap = Tap(azurite.queue_port)
+    yield tap
+    tap.close()
 
 
 def held(scripts, name):
@@ -47,6 +58,44 @@ def test_every_mistake_of_a_broken_file_is_logged_with_its_line(queue, daemon):
     # then both are named with their lines
     running.wait_logged(f"{running.config_path}:1:")
     running.wait_logged(f"{running.config_path}:5:", "poll_min")
+
+
+def test_a_part_that_is_a_list_is_refused(place, queue, scripts, daemon):
+    # given a daemon whose file includes a part
+    part = place / "hooks.yaml"
+    hooks = [exec_hook("report", "*", scripts.recording("report"))]
+    part.write_text(json.dumps({"hooks": hooks}))
+    running = daemon({"queues": [queue.config()], "include": part.name})
+    # when the part becomes a bare list and the daemon is told to reload
+    part.write_text(json.dumps(hooks))
+    running.reload()
+    # then the log names the part, and the daemon lives on with what it had
+    running.wait_logged(f"{part}:1:1:")
+    assert not running.logged("reloaded")
+    message = queue.post(messages.training())
+    wait_until(lambda: scripts.runs("report", message), 10, "the hook to run")
+    wait_until(queue.is_empty, 10, "the queue to be empty")
+
+
+def test_a_secret_where_a_file_is_due_is_refused_and_not_shown(azurite, queue, scripts, daemon):
+    # given a daemon
+    config = {"queues": [queue.config()], "hooks": [exec_hook("report", "*", scripts.recording("report"))]}
+    running = daemon(config)
+    # when the token itself is pasted where its file should be named
+    token = azurite.queue_sas(queue.name)
+    settings = {key: value for key, value in queue.config(sas_file=token).items() if key != "identity"}
+    running.reload({**config, "queues": [settings]})
+    checked = run("-t", "-c", running.config_path)
+    # then both the daemon and the check refuse it and say where it belongs, and neither repeats it
+    assert checked.returncode == 78
+    running.wait_logged("sas_file")
+    for said in (checked.stdout + checked.stderr, running.log()):
+        assert "sas_file" in said and "`sas`" in said
+        assert "sig=" not in said and token.partition("sig=")[2][:12] not in said
+    # and the daemon lives on
+    queue.post(messages.training())
+    wait_until(queue.is_empty, 10, "the queue to be empty")
+    assert len(scripts.runs("report")) == 1
 
 
 def test_new_hooks_work_at_once_and_a_running_one_ends_undisturbed(queue, scripts, daemon):
@@ -157,6 +206,51 @@ def test_a_run_outlasts_its_token_and_goes_on_under_the_new_one(azurite, queue, 
     assert [r.message for r in scripts.runs("slow")] == [message]
     assert len(scripts.runs("slow", mark="end")) == 1
     assert queue.records() == []
+
+
+def test_a_run_that_two_reloads_outlive_ends_by_settings_that_are_there(tap, queue, scripts, daemon):
+    # given a daemon whose hooks were reloaded, and then, while one of them runs, its queue as well
+    command, hold = held(scripts, "slow")
+    scripts.recording("slow", f"while [ -e {hold} ]; do sleep 0.05; done; [ $run -ge 2 ] || exit 1")
+    slow = exec_hook("slow", "training.*", command)
+    other = exec_hook("other", "export.failed", "/bin/true")
+    def config(hooks, **settings):
+        return {"queues": [through(tap, queue, lease="2s", retry_delay=["1s"], **settings)], "hooks": hooks}
+    running = daemon(config([slow]))
+    running.reload(config([slow, other]))
+    message = queue.post(messages.training())
+    wait_until(lambda: scripts.runs("slow"), 10, "the hook to run")
+    running.reload(config([slow, other], poll_max="900ms"))
+    # when its lease is lost and the message comes again, to the queue's new settings
+    tap.swallows = {"PUT"}
+    running.wait_logged("delivered to us again")
+    tap.swallows = set()
+    # then the run that fails is judged, and the message retried, as if nothing had happened
+    hold.unlink()
+    wait_until(queue.is_empty, 15, "the queue to be empty")
+    assert [(r.message, r.attempt) for r in scripts.runs("slow")] == [(message, "1"), (message, "2")]
+    assert queue.records() == []
+
+
+def test_a_shorter_lease_holds_for_a_message_that_is_adopted(tap, queue, scripts, daemon):
+    # given a run under a lease of five seconds, and a reload that makes it two
+    command, hold = held(scripts, "slow")
+    def config(lease):
+        return {"queues": [through(tap, queue, lease=lease)],
+                "hooks": [exec_hook("slow", "*", command, parallel=4)]}
+    running = daemon(config("5s"))
+    message = queue.post(messages.training())
+    wait_until(lambda: scripts.runs("slow"), 10, "the hook to run")
+    running.reload(config("2s"))
+    # when the message is lost and comes again, and updates come through from then on
+    tap.swallows = {"PUT"}
+    running.wait_logged("delivered to us again")
+    tap.swallows = set()
+    # then it is renewed in time for its new lease: it does not come again and again
+    stays_true(lambda: len(running.logged("delivered to us again")) <= 2, 6, "the message to stay ours", interval=0.2)
+    hold.unlink()
+    wait_until(queue.is_empty, 10, "the queue to be empty")
+    assert [r.message for r in scripts.runs("slow")] == [message]
 
 
 def test_a_changed_file_is_taken_over_by_itself_where_that_is_wanted(queue, scripts, daemon):

@@ -5,6 +5,7 @@ import time
 
 from support import messages
 from support.daemon import exec_hook
+from support.tap import Tap, through
 from support.wait import stays_true, wait_until
 
 
@@ -282,6 +283,27 @@ def test_a_message_that_expires_while_it_waits_for_its_hook_goes_to_poison(queue
     assert [r.message for r in scripts.runs()] == [first]
 
 
+def test_near_its_expiry_a_message_is_not_renewed_without_end(azurite, queue, scripts, daemon):
+    # given a run that outlasts the message, which lives only a little longer than its lease
+    tap = Tap(azurite.queue_port)
+    hold = scripts.place / "hold"
+    hold.touch()
+    running = daemon({"queues": [through(tap, queue, lease="10s", expiry_margin="1s")], "hooks": [
+        exec_hook("slow", "*", scripts.recording("slow", f"while [ -e {hold} ]; do sleep 0.1; done"))]})
+    began = time.monotonic()
+    queue.post(messages.training(), time_to_live=13)
+    wait_until(lambda: scripts.runs("slow"), 10, "the hook to run")
+    # when the message comes near its end, and passes it
+    wait_until(lambda: queue.is_empty() and time.monotonic() - began > 13, 18, "the message to expire", interval=0.2)
+    # then its lease was renewed in growing haste, but never without a pause
+    assert 2 <= len(tap.puts()) < 15
+    # and the run ends as ever
+    hold.unlink()
+    running.wait_logged("hook done")
+    assert len(scripts.runs("slow")) == 1
+    tap.close()
+
+
 def test_receipts_that_nobody_explains_are_poison(queue, scripts, daemon):
     # given a message that others received and put back a hundred times and more
     message = queue.post(messages.training())
@@ -322,6 +344,23 @@ def test_the_poison_queue_can_be_named(new_queue, daemon):
     wait_until(lambda: one.is_empty() and two.is_empty(), 10, "both queues to be empty")
     assert {json.loads(m.content)["message_id"] for m in aside.visible()} == posted
     assert one.poison().count() == 0
+
+
+def test_a_poison_queue_without_a_name_has_the_usual_one_and_its_own_token(azurite, queue, scripts, daemon):
+    # given a token that lets us read the queue but not post, and one that lets us post poison
+    poison = queue.poison()
+    poison.client.create_queue()
+    settings = {key: value for key, value in queue.config(
+        sas=azurite.queue_sas(queue.name, permissions="rup"),
+        poison={"sas": azurite.queue_sas(poison.name, permissions="ra")}).items() if key != "identity"}
+    daemon({"queues": [settings], "hooks": [exec_hook("report", "*", scripts.recording("report"))]})
+    # when the queue gets what can not be decoded
+    message = queue.post("{oops}")
+    # then its record stands in the queue's own poison queue, and the message is gone
+    wait_until(queue.records, 15, "a poison record")
+    assert [(record["message_id"], record["reason"]) for record in queue.records()] == [(message, "not-json")]
+    wait_until(queue.is_empty, 10, "the queue to be empty")
+    assert scripts.runs() == []
 
 
 def test_a_project_is_served_one_at_a_time_where_asked(queue, scripts, daemon):

@@ -96,6 +96,10 @@ class Tap:
             end = match.end()
         return methods, data[end:][-65536:]
 
+    def puts(self):
+        """The times of the requests that renew a lease or put a message back."""
+        return [at for at, method, path, _ in list(self.requests) if method == "PUT" and "/messages/" in path]
+
     def gets(self):
         """The times of the Get Messages requests."""
         return [at for at, method, path, _ in list(self.requests)
@@ -106,6 +110,11 @@ class Tap:
         self.go_away()
         for s in self._sockets:
             s.close()
+
+
+def through(tap, queue, **settings):
+    """The daemon's settings for a queue that it reaches through the tap."""
+    return queue.config(url=queue.url.replace(f":{tap.target}/", f":{tap.port}/"), **settings)
 
 
 def _shut(s):

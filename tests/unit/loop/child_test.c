@@ -314,7 +314,7 @@ static void the_next_in_path_is_tried(void **state)
     struct fixture *fixture = *state;
     struct run run;
 
-    autofree char *there = write_file(fixture, "true", "not for running", 0644);
+    free(write_file(fixture, "true", "not for running", 0644));
     autofree char *path = xasprintf("PATH=/nonexistent:%s:/bin", fixture->directory);
     run_program(&run, fixture, "true");
     run.env[0] = path;
