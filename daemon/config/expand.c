@@ -6,6 +6,7 @@
 #include "config/table.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -139,4 +140,9 @@ bool config_expand(const char *text, bool double_braces, const char *(*getenv_fn
     buf_wipe(&expansion.out);
     buf_done(&expansion.out);
     return ok;
+}
+
+const char *config_getenv(const char *name)
+{
+    return getenv(name);
 }

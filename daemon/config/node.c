@@ -62,6 +62,15 @@ static void node_free_slot(struct node **slot)
 
 #define autonode __attribute__((cleanup(node_free_slot))) struct node
 
+void node_append(struct node *into, struct node *first)
+{
+    struct node **last = &into->first;
+
+    while (*last != NULL)
+        last = &(*last)->next;
+    *last = first;
+}
+
 const struct node *node_item(const struct node *list, unsigned i)
 {
     if (list == NULL || list->type != NODE_LIST)

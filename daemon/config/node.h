@@ -49,6 +49,8 @@ struct node *node_parse(const char *file, const char *text, size_t len, struct m
 void node_free(struct node *node);
 /* The member of a map, or NULL; a node that is no map, and NULL, have none. */
 struct node *node_member(const struct node *map, const char *key);
+/* Puts a node, and those behind it, at the end of a list or map, which then owns them. */
+void node_append(struct node *into, struct node *first);
 /* The i-th item of a list, from 0, for a mistake's place; anything else, NULL too, is its own item. */
 const struct node *node_item(const struct node *list, unsigned i);
 

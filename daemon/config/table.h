@@ -147,6 +147,8 @@ bool config_has_literal_secret(const struct config_table *table, const void *obj
 /* The first systemd credential that a CONFIG_SECRET of the object, or below it, names; NULL: none. */
 const char *config_credential(const struct config_table *table, const void *object);
 bool config_secret_is_set(const struct config_secret *secret);
+/* getenv, for config_read. */
+const char *config_getenv(const char *name);
 /* Expands ${VAR} as the engine does; false, with the reason in ret_reason, when it can not.
  * double_braces is for templates. ret_expanded says whether the environment gave any part of it. The two texts
  * are fresh memory; a reason names variables and shows nothing else of the text. */

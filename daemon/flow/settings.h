@@ -95,6 +95,13 @@ struct queue_plan {
     int64_t expiry_margin_ms;
 };
 
+/* An identity made from a queue's short form, and the map that it was read from. */
+struct own_identity {
+    struct identity_settings *settings;
+    struct node *map;
+    struct own_identity *next;
+};
+
 struct snapshot {
     char *path;
     bool for_use;

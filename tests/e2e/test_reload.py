@@ -19,11 +19,11 @@ def tap(azurite):
     tap.close()
 
 
-def held(scripts, name):
-    """A recording script that runs until its hold is lifted, and the hold."""
+def held(scripts, name, then=":"):
+    """A recording script that runs until its hold is lifted, then does what `then` says; and the hold."""
     hold = scripts.place / f"hold-{name}"
     hold.touch()
-    return scripts.recording(name, f"while [ -e {hold} ]; do sleep 0.1; done"), hold
+    return scripts.recording(name, f"while [ -e {hold} ]; do sleep 0.1; done; {then}"), hold
 
 
 def test_a_broken_file_changes_nothing_and_says_where(queue, scripts, daemon):
@@ -210,8 +210,7 @@ def test_a_run_outlasts_its_token_and_goes_on_under_the_new_one(azurite, queue, 
 
 def test_a_run_that_two_reloads_outlive_ends_by_settings_that_are_there(tap, queue, scripts, daemon):
     # given a daemon whose hooks were reloaded, and then, while one of them runs, its queue as well
-    command, hold = held(scripts, "slow")
-    scripts.recording("slow", f"while [ -e {hold} ]; do sleep 0.05; done; [ $run -ge 2 ] || exit 1")
+    command, hold = held(scripts, "slow", "[ $run -ge 2 ] || exit 1")
     slow = exec_hook("slow", "training.*", command)
     other = exec_hook("other", "export.failed", "/bin/true")
     def config(hooks, **settings):
