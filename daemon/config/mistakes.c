@@ -77,6 +77,19 @@ void mistakes_add(struct mistakes *mistakes, const char *file, int line, int col
     va_end(args);
 }
 
+static int compare_lines(const void *a, const void *b)
+{
+    return strverscmp(*(char *const *)a, *(char *const *)b);
+}
+
+void mistakes_sort(struct mistakes *mistakes)
+{
+    /* The line that says that there are more stays the last. */
+    if (mistakes->count > 1)
+        qsort(mistakes->lines, min_of(mistakes->count, MISTAKES_MAX - 1), sizeof(char *),
+              compare_lines);
+}
+
 void mistakes_at(struct mistakes *mistakes, const struct node *node, const char *format, ...)
 {
     va_list args;

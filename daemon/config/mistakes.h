@@ -23,6 +23,8 @@ void mistakes_done(struct mistakes *mistakes);
 /* At a place in a file; line 0 names the file alone. What a message quotes is made printable. */
 void mistakes_add(struct mistakes *mistakes, const char *file, int line, int column,
                   const char *format, ...) PRINTF_LIKE(5, 6);
+/* Puts them into the order of files, lines and columns. */
+void mistakes_sort(struct mistakes *mistakes);
 /* At a node's value. A NULL node is a value that was not written: the line then has no place. */
 void mistakes_at(struct mistakes *mistakes, const struct node *node, const char *format, ...)
     PRINTF_LIKE(3, 4);

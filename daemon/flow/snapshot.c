@@ -325,6 +325,7 @@ struct snapshot *snapshot_load(const char *path, bool for_use, struct mistakes *
     }
     if (mistakes->count == 0)
         return snapshot;
+    mistakes_sort(mistakes);
     snapshot_free(snapshot);
     return NULL;
 }

@@ -232,12 +232,12 @@ def test_a_run_that_two_reloads_outlive_ends_by_settings_that_are_there(tap, que
 
 
 def test_a_shorter_lease_holds_for_a_message_that_is_adopted(tap, queue, scripts, daemon):
-    # given a run under a lease of five seconds, and a reload that makes it two
+    # given a run under a lease of six seconds, and a reload that makes it two
     command, hold = held(scripts, "slow")
     def config(lease):
-        return {"queues": [through(tap, queue, lease=lease)],
+        return {"queues": [through(tap, queue, lease=lease, poll_max="300ms")],
                 "hooks": [exec_hook("slow", "*", command, parallel=4)]}
-    running = daemon(config("5s"))
+    running = daemon(config("6s"))
     message = queue.post(messages.training())
     wait_until(lambda: scripts.runs("slow"), 10, "the hook to run")
     running.reload(config("2s"))
