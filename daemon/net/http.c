@@ -21,7 +21,7 @@
 #define MAX_RETRY_AFTER_S  (15 * 60) /* one bad header must not still a queue for a day */
 #define IDLE_HANDLES       64        /* kept for the next calls */
 /* What a buffer for a reply keeps between two calls. */
-#define KEEP_REPLY_BYTES ((size_t)64 * 1024)
+#define KEEP_REPLY_BYTES ((size_t)4096)
 
 struct http_call {
     struct http *http;
