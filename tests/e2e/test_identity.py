@@ -11,6 +11,7 @@ from support.azurite import ACCOUNT, KEY, Azurite
 from support.certificates import Certificates
 from support.daemon import exec_hook
 from support.queues import Queue
+from support.tls import EmptyQueueOverTls
 from support.wait import stays_true, wait_until
 
 
@@ -197,3 +198,20 @@ def test_https_needs_an_authority_that_is_trusted(place, daemon, scripts):
         running.finish()
     finally:
         service.stop()
+
+
+def test_a_new_connection_resumes_the_tls_session(place, daemon):
+    # given a service that closes each connection after its answer
+    certificates = Certificates(place / "certificates")
+    service = EmptyQueueOverTls(certificates)
+    # when the daemon asks again and again
+    daemon({"http": {"ca_file": str(certificates.ca)}, "hooks": [exec_hook("none", "*", "/bin/true")],
+            "queues": [{"name": "q", "url": f"https://127.0.0.1:{service.port}/{ACCOUNT}/events",
+                        "poll_min": "50ms", "poll_max": "100ms",
+                        "connection_string": f"AccountName={ACCOUNT};AccountKey={KEY};"
+                                             f"QueueEndpoint=https://127.0.0.1:{service.port}/{ACCOUNT}"}]})
+    wait_until(lambda: len(service.resumed) >= 6, 10, "six connections")
+    # then the first shakes hands in full, and those behind it need not
+    assert not service.resumed[0]
+    assert sum(service.resumed[1:]) >= len(service.resumed) - 2
+    service.close()
