@@ -23,6 +23,7 @@
 #include "hook/hook.h"
 #include "hook/kinds.h"
 #include "hook/values.h"
+#include "loop/timer.h"
 #include "loop/worker.h"
 
 #define SEARCH_BYTES (1024 * 1024) /* how far back a repeated message is looked for */
@@ -119,6 +120,7 @@ struct file {
     struct template *name;
     struct worker *worker;
     struct worker_job job;
+    struct timer gather; /* runs that begin in one turn of the loop go to the disk together */
     bool busy;
     struct runs waiting;
     struct runs writing; /* the worker's while busy */
@@ -350,6 +352,11 @@ static void pump(struct file *file)
     worker_submit(file->worker, &file->job);
 }
 
+static void on_gathered(void *arg)
+{
+    pump(arg);
+}
+
 static void job_done(void *arg)
 {
     struct file *file = arg;
@@ -374,6 +381,7 @@ static void *create(const struct hook_context *context, const char *name, const 
     file->settings = object;
     file->worker = context->worker;
     file->job = (struct worker_job){.run = job_run, .done = job_done, .arg = file};
+    timer_init(&file->gather, context->loop, on_gathered, file);
     STAILQ_INIT(&file->waiting);
     STAILQ_INIT(&file->writing);
     if (file->settings->name != NULL && !template_compile(file->settings->name, &file->name, &err))
@@ -385,6 +393,7 @@ static void destroy(void *self)
 {
     struct file *file = self;
 
+    timer_done(&file->gather);
     template_free(file->name);
     free(file);
 }
@@ -427,7 +436,8 @@ static void *start(void *self, const struct hook_call *call)
     if (file->name != NULL)
         (void)make_name(file, run);
     STAILQ_INSERT_TAIL(&file->waiting, run, entry);
-    pump(file);
+    if (!file->busy && !timer_is_set(&file->gather))
+        timer_set(&file->gather, 0);
     return run;
 }
 

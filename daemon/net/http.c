@@ -3,16 +3,17 @@
 #include "net/http.h"
 
 #include <curl/curl.h>
-#include <event2/event.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/unit.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
+#include "net/sockets.h"
 #include "net/url.h"
 
 #define MAX_HEADER_BYTES   (64 * 1024)
@@ -23,8 +24,20 @@
 /* What a buffer for a reply keeps between two calls. */
 #define KEEP_REPLY_BYTES ((size_t)4096)
 
+/* A host that is being asked. libcurl would keep calls that wait for a connection too, but it prepares
+ * such a call anew at each turn. */
+struct host {
+    char *name;     /* "host:port", for sentences too */
+    unsigned calls; /* to it; the last one to end frees it */
+    unsigned open;  /* of them, those that libcurl has */
+    TAILQ_HEAD(, http_call) waiting;
+    LIST_ENTRY(host) entry;
+};
+
 struct http_call {
     struct http *http;
+    struct host *host;
+    bool is_open; /* libcurl has it; else it waits at its host */
     CURL *easy;
     struct curl_slist *headers;
     struct http_request request; /* owns the body while it is being sent */
@@ -34,19 +47,21 @@ struct http_call {
     size_t header_bytes;
     struct timer deadline; /* libcurl's own time-out begins anew when it repeats a request */
     bool too_big;
-    char *host; /* for sentences */
     char error[CURL_ERROR_SIZE];
     LIST_ENTRY(http_call) entry;
+    TAILQ_ENTRY(http_call) turn;
 };
 
 struct http {
     struct loop *loop;
     CURLM *multi;
     CURLSH *share; /* TLS sessions, which libcurl would keep per handle */
+    struct sockets *sockets;
     struct timer timer;
     struct http_settings settings;
     char *no_proxy;
-    LIST_HEAD(, http_call) open;
+    LIST_HEAD(, host) hosts;
+    LIST_HEAD(, http_call) calls; /* that have been started */
     LIST_HEAD(, http_call) idle;
     unsigned idle_count;
     uint64_t sent;
@@ -156,10 +171,86 @@ static size_t on_header(char *data, size_t size, size_t count, void *arg)
 /* No socket of ours may leak into a hook. */
 static int on_socket_made(void *arg, curl_socket_t fd, curlsocktype purpose)
 {
-    (void)arg;
+    struct http *http = arg;
+
     (void)purpose;
     fcntl(fd, F_SETFD, FD_CLOEXEC);
+    sockets_opened(http->sockets, fd);
     return CURL_SOCKOPT_OK;
+}
+
+static int on_socket_closing(void *arg, curl_socket_t fd)
+{
+    struct http *http = arg;
+
+    sockets_closing(http->sockets, fd);
+    return close(fd);
+}
+
+/* --- calls in turn --- */
+
+/* The entry of a host, made if there is none. */
+static struct host *host_get(struct http *http, const char *name, size_t len)
+{
+    struct host *host;
+
+    LIST_FOREACH (host, &http->hosts, entry) {
+        if (strncmp(host->name, name, len) == 0 && host->name[len] == '\0') {
+            host->calls++;
+            return host;
+        }
+    }
+    host = xcalloc(1, sizeof(*host));
+    host->name = xstrndup(name, len);
+    host->calls = 1;
+    TAILQ_INIT(&host->waiting);
+    LIST_INSERT_HEAD(&http->hosts, host, entry);
+    return host;
+}
+
+static void host_drop(struct host *host)
+{
+    if (--host->calls > 0)
+        return;
+    LIST_REMOVE(host, entry);
+    free(host->name);
+    free(host);
+}
+
+static void open_call(struct http_call *call)
+{
+    call->is_open = true;
+    call->host->open++;
+    /* Can only fail for a handle that is in use already. */
+    if (curl_multi_add_handle(call->http->multi, call->easy) != CURLM_OK)
+        fatal("libcurl can not be used");
+}
+
+static void await_turn(struct http_call *call)
+{
+    if (call->host->open < (unsigned)call->http->settings.max_connections)
+        open_call(call);
+    else
+        TAILQ_INSERT_TAIL(&call->host->waiting, call, turn);
+}
+
+/* Takes the call from libcurl, or out of the line, and lets the next one go. */
+static void leave(struct http_call *call)
+{
+    struct host *host = call->host;
+    struct http_call *next;
+
+    if (!call->is_open) {
+        TAILQ_REMOVE(&host->waiting, call, turn);
+        return;
+    }
+    curl_multi_remove_handle(call->http->multi, call->easy);
+    call->is_open = false;
+    host->open--;
+    if ((next = TAILQ_FIRST(&host->waiting)) != NULL) {
+        TAILQ_REMOVE(&host->waiting, next, turn);
+        open_call(next);
+    }
 }
 
 /* --- the end of a call --- */
@@ -185,20 +276,20 @@ static void explain(const struct http_call *call, CURLcode code, struct err *err
 
     if (call->too_big)
         err_set(err, ERR_SERVER, "%s sent a larger answer than the %zu bytes that are allowed",
-                call->host, call->reply.max);
+                call->host->name, call->reply.max);
     else if (code == CURLE_OPERATION_TIMEDOUT)
-        err_set(err, ERR_NETWORK, "no answer from %s within %s", call->host,
+        err_set(err, ERR_NETWORK, "no answer from %s within %s", call->host->name,
                 unit_duration_human(call->request.timeout_ms, limit));
     else if (code == CURLE_PARTIAL_FILE || code == CURLE_RECV_ERROR || is_not_http(call, code))
-        err_set(err, ERR_SERVER, "%s sent no whole answer: %s", call->host, reason);
+        err_set(err, ERR_SERVER, "%s sent no whole answer: %s", call->host->name, reason);
     else if (code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL)
         err_set(err, ERR_CONFIG, "not a URL that can be asked: %s", reason);
     else if (is_tls_failure(code))
         err_set(err, ERR_NETWORK,
                 "no safe connection to %s: %s (see http.ca_file and the host's certificate)",
-                call->host, reason);
+                call->host->name, reason);
     else
-        err_set(err, ERR_NETWORK, "no answer from %s: %s", call->host, reason);
+        err_set(err, ERR_NETWORK, "no answer from %s: %s", call->host->name, reason);
 }
 
 static void call_free(struct http_call *call)
@@ -209,15 +300,16 @@ static void call_free(struct http_call *call)
     free(call);
 }
 
-/* Puts a call's handle aside for the next one. */
+/* Puts a call's handle aside for the next one, and forgets a host that nobody asks any more. */
 static void recycle(struct http_call *call)
 {
     struct http *http = call->http;
 
+    host_drop(take(call->host));
+
     curl_slist_free_all(call->headers);
     call->headers = NULL;
     http_request_done(&call->request);
-    free(take(call->host));
     if (call->reply.cap > KEEP_REPLY_BYTES)
         buf_done(&call->reply);
     if (http->idle_count < IDLE_HANDLES) {
@@ -241,7 +333,7 @@ static void finish(struct http_call *call, CURLcode code)
     long status = 0;
     struct err err;
 
-    curl_multi_remove_handle(call->http->multi, call->easy);
+    leave(call);
     timer_clear(&call->deadline);
     LIST_REMOVE(call, entry);
     curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
@@ -287,14 +379,13 @@ static void finish_ended(struct http *http)
 
 /* --- libcurl's sockets and timer on the loop --- */
 
-static void on_ready(evutil_socket_t fd, short what, void *arg)
+static void on_ready(void *arg, int fd, bool readable, bool writable)
 {
     struct http *http = arg;
     int running;
 
     curl_multi_socket_action(http->multi, fd,
-                             (what & EV_READ ? CURL_CSELECT_IN : 0) |
-                                 (what & EV_WRITE ? CURL_CSELECT_OUT : 0),
+                             (readable ? CURL_CSELECT_IN : 0) | (writable ? CURL_CSELECT_OUT : 0),
                              &running);
     finish_ended(http);
 }
@@ -323,24 +414,11 @@ static int on_timer_wanted(CURLM *multi, long delay_ms, void *arg)
 static int on_socket_wanted(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
 {
     struct http *http = arg;
-    struct event *event = socket_arg;
-    short wanted = EV_PERSIST;
+    bool ends = what == CURL_POLL_REMOVE;
 
     (void)easy;
-    if (event != NULL)
-        event_free(event);
-    if (what == CURL_POLL_REMOVE) {
-        curl_multi_assign(http->multi, fd, NULL);
-        return 0;
-    }
-    if (what & CURL_POLL_IN)
-        wanted |= EV_READ;
-    if (what & CURL_POLL_OUT)
-        wanted |= EV_WRITE;
-    event = event_new(loop_base(http->loop), fd, wanted, on_ready, http);
-    if (event == NULL || event_add(event, NULL) < 0)
-        fatal("libcurl can not be used");
-    curl_multi_assign(http->multi, fd, event);
+    (void)socket_arg;
+    sockets_want(http->sockets, fd, !ends && what & CURL_POLL_IN, !ends && what & CURL_POLL_OUT);
     return 0;
 }
 
@@ -371,8 +449,10 @@ struct http *http_new(struct loop *loop, const struct http_settings *settings)
     http->settings.proxy = xstrdup(settings->proxy);
     http->settings.user_agent = xstrdup(settings->user_agent);
     http->no_proxy = no_proxy_list();
-    LIST_INIT(&http->open);
+    LIST_INIT(&http->hosts);
+    LIST_INIT(&http->calls);
     LIST_INIT(&http->idle);
+    http->sockets = sockets_new(loop, on_ready, http);
     timer_init(&http->timer, loop, on_timer, http);
     http->share = curl_share_init();
     curl_share_setopt(http->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
@@ -381,7 +461,6 @@ struct http *http_new(struct loop *loop, const struct http_settings *settings)
     curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http);
     curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, on_timer_wanted);
     curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http);
-    curl_multi_setopt(http->multi, CURLMOPT_MAX_HOST_CONNECTIONS, settings->max_connections);
     curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, settings->max_connections * 4);
     curl_multi_setopt(http->multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
     return http;
@@ -404,11 +483,12 @@ void http_free(struct http *http)
 
     if (http == NULL)
         return;
-    while ((call = LIST_FIRST(&http->open)) != NULL)
+    while ((call = LIST_FIRST(&http->calls)) != NULL)
         http_call_cancel(call);
     free_idle(http);
     curl_multi_cleanup(http->multi);
     curl_share_cleanup(http->share);
+    sockets_free(http->sockets);
     timer_done(&http->timer);
     free((char *)(uintptr_t)http->settings.ca_file);
     free((char *)(uintptr_t)http->settings.proxy);
@@ -436,6 +516,9 @@ static void set_up_handle(struct http_call *call)
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
     curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_socket_made);
+    curl_easy_setopt(easy, CURLOPT_SOCKOPTDATA, http);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_socket_closing);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, http);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, http->settings.user_agent);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(easy, CURLOPT_NOPROXY, http->no_proxy);
@@ -511,7 +594,7 @@ static void set_headers(struct http_call *call)
 }
 
 /* "host:port" of a URL, which is all of it that may be shown. */
-static char *host_of(const char *url)
+static struct host *host_of(struct http *http, const char *url)
 {
     const char *start = strstr(url, "://");
 
@@ -522,7 +605,7 @@ static char *host_of(const char *url)
         len -= (size_t)(user_end + 1 - start);
         start = user_end + 1;
     }
-    return xstrndup(start, len);
+    return host_get(http, start, len);
 }
 
 struct http_call *http_call_start(struct http *http, struct http_request *request,
@@ -537,7 +620,7 @@ struct http_call *http_call_start(struct http *http, struct http_request *reques
     call->header_bytes = 0;
     call->too_big = false;
     call->error[0] = '\0';
-    call->host = host_of(call->request.url.data);
+    call->host = host_of(http, call->request.url.data);
     buf_reset(&call->reply);
     call->reply.max =
         call->request.max_reply_bytes != 0 ? call->request.max_reply_bytes : DEFAULT_MAX_REPLY;
@@ -549,11 +632,9 @@ struct http_call *http_call_start(struct http *http, struct http_request *reques
     curl_easy_setopt(call->easy, CURLOPT_CONNECTTIMEOUT_MS, min_of(timeout_ms, CONNECT_TIMEOUT_MS));
     set_method(call);
     set_headers(call);
-    LIST_INSERT_HEAD(&http->open, call, entry);
+    LIST_INSERT_HEAD(&http->calls, call, entry);
     http->sent++;
-    /* Can only fail for a handle that is in use already. */
-    if (curl_multi_add_handle(http->multi, call->easy) != CURLM_OK)
-        fatal("libcurl can not be used");
+    await_turn(call);
     return call;
 }
 
@@ -561,7 +642,7 @@ void http_call_cancel(struct http_call *call)
 {
     if (call == NULL)
         return;
-    curl_multi_remove_handle(call->http->multi, call->easy);
+    leave(call);
     timer_clear(&call->deadline);
     LIST_REMOVE(call, entry);
     recycle(call);
