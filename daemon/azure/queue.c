@@ -48,6 +48,8 @@ struct queue {
     char *url;
     char request_id[UUID_TEXT_MAX]; /* its last group counts the requests */
     uint64_t requests;
+    char date[DATE_TEXT_MAX]; /* of dated_s */
+    int64_t dated_s;
     LIST_HEAD(, queue_call) calls;
 };
 
@@ -229,14 +231,22 @@ static void on_reply(void *arg, const struct http_reply *reply, const struct err
         finish_refused(call, reply);
 }
 
+/* The date, written once a second. */
+static const char *date_now(struct queue *queue)
+{
+    int64_t now_s = clock_wall_ms() / 1000;
+
+    if (now_s != queue->dated_s || queue->date[0] == '\0')
+        date_format_http(now_s * 1000, queue->date);
+    queue->dated_s = now_s;
+    return queue->date;
+}
+
 /* Sends the request while the identity is ready. A failure waits in call->err. */
 static void send_call(struct queue_call *call)
 {
-    char date[DATE_TEXT_MAX];
-
     /* Dated when sent, not when asked for: waiting for a credential may have taken a while. */
-    date_format_http(clock_wall_ms(), date);
-    http_request_header(&call->request, "x-ms-date", date);
+    http_request_header(&call->request, "x-ms-date", date_now(call->queue));
     if (!identity_sign(call->queue->identity, &call->request, &call->err))
         return;
     call->request.timeout_ms = max_of(call->deadline_ms - clock_mono_ms(), 1);

@@ -15,53 +15,71 @@
 struct decoder {
     unsigned char chars[CHUNK_CHARS];
     size_t count;
-    unsigned padding; /* '=' seen; nothing else may follow */
+    bool ended; /* by padding: nothing else may follow */
     struct buf *out;
 };
+
+/* How many '=' end the text; more than two when one stands elsewhere, where libcrypto would read six
+ * zero bits. */
+static size_t padding_of(const unsigned char *chars, size_t count)
+{
+    const unsigned char *first = memchr(chars, '=', count);
+    size_t padding = first == NULL ? 0 : (size_t)(chars + count - first);
+
+    return padding == 2 && chars[count - 1] != '=' ? 3 : padding;
+}
 
 /* Decodes what has been gathered, which must be whole groups. */
 static bool flush(struct decoder *decoder)
 {
     unsigned char bytes[CHUNK_BYTES];
     size_t expected = decoder->count / 4 * 3;
+    size_t padding = padding_of(decoder->chars, decoder->count);
 
     if (decoder->count == 0)
         return true;
-    if (decoder->count % 4 != 0)
+    if (decoder->count % 4 != 0 || decoder->ended || padding > 2)
         return false;
     /* libcrypto refuses most strays, but cuts some off at both ends: then bytes are missing. */
     int len = EVP_DecodeBlock(bytes, decoder->chars, (int)decoder->count);
     if (len < 0 || (size_t)len != expected)
         return false;
     decoder->count = 0;
+    decoder->ended = padding > 0;
     /* It counts the zero bytes that padding stands for, too. */
-    return buf_append(decoder->out, bytes, expected - decoder->padding);
+    return buf_append(decoder->out, bytes, expected - padding);
 }
 
-static inline bool take_char(struct decoder *decoder, char c)
+static bool take_run(struct decoder *decoder, const char *run, size_t len)
 {
-    /* libcrypto would read '=' anywhere as six zero bits. */
-    if (c == '=')
-        decoder->padding++;
-    else if (decoder->padding != 0)
-        return false;
-    /* Emptied only when one more comes, so that padding is always in the last part. */
-    if (decoder->count == CHUNK_CHARS && !flush(decoder))
-        return false;
-    decoder->chars[decoder->count++] = (unsigned char)c;
-    return decoder->padding <= 2;
+    while (len != 0) {
+        if (decoder->count == CHUNK_CHARS && !flush(decoder))
+            return false;
+        size_t part = min_of(len, CHUNK_CHARS - decoder->count);
+        memcpy(decoder->chars + decoder->count, run, part);
+        decoder->count += part;
+        run += part;
+        len -= part;
+    }
+    return true;
 }
 
 bool base64_decode(const char *text, size_t len, struct buf *out)
 {
+    const char *end = text + len;
     struct decoder decoder;
 
     decoder.count = 0;
-    decoder.padding = 0;
+    decoder.ended = false;
     decoder.out = out;
-    for (size_t i = 0; i < len; i++) {
-        if (!str_is_space(text[i]) && !take_char(&decoder, text[i]))
+    while (text < end) {
+        const char *run = text;
+        while (text < end && !str_is_space(*text))
+            text++;
+        if (!take_run(&decoder, run, (size_t)(text - run)))
             return false;
+        while (text < end && str_is_space(*text))
+            text++;
     }
     return flush(&decoder);
 }

@@ -142,6 +142,14 @@ bool url_is_path_style(const struct url *url)
 
 void url_encode(struct buf *out, const char *text)
 {
+    static const char unreserved[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                     "0123456789-._~";
+    size_t plain = strspn(text, unreserved);
+
+    if (text[plain] == '\0') {
+        buf_append(out, text, plain);
+        return;
+    }
     char *encoded = curl_easy_escape(NULL, text, 0);
 
     if (encoded == NULL) /* only for want of memory */
