@@ -623,8 +623,7 @@ static void set_headers(struct http_call *call)
         link_header(call, no_type);
     if (has_body(request))
         link_header(call, no_expect);
-    curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER,
-                     call->header_count > 0 ? call->headers : NULL);
+    curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->header_count > 0 ? call->headers : NULL);
 }
 
 /* Where a URL's path begins, or what stands in its place. */

@@ -388,6 +388,42 @@ static void a_get_asks(void **state)
     call_done(&call);
 }
 
+static void a_target_goes_out_as_it_is_written(void **state)
+{
+    struct fixture *fixture = *state;
+    struct call calls[3] = {{0}};
+
+    start(&calls[0], fixture, "/hello?sig=a%2fb%2B;c=&d");
+    expect_status(&calls[0], 200);
+    /* The same client and handle, another query; then one that libcurl has to read. */
+    start(&calls[1], fixture, "/hello");
+    expect_status(&calls[1], 200);
+    start(&calls[2], fixture, "/away/../hello?e#f");
+    expect_status(&calls[2], 200);
+    const char *seen = requests(fixture);
+    expect_in(seen, "GET /hello?sig=a%2fb%2B;c=&d HTTP/1.1\r\n");
+    expect_in(seen, "GET /hello HTTP/1.1\r\n");
+    expect_in(seen, "GET /hello?e HTTP/1.1\r\n");
+    for (unsigned i = 0; i < array_size(calls); i++)
+        call_done(&calls[i]);
+}
+
+static void a_url_can_not_split_a_request(void **state)
+{
+    static const char *const paths[] = {"/hello\r\nX-Evil: 1", "/hello HTTP/1.1\r\n\r\nGET /x",
+                                        "/hello\x7f"};
+    struct fixture *fixture = *state;
+
+    for (unsigned i = 0; i < array_size(paths); i++) {
+        struct call call = {0};
+
+        start(&call, fixture, paths[i]);
+        expect_failed(&call, ERR_CONFIG);
+        call_done(&call);
+    }
+    assert_string_equal(requests(fixture), "");
+}
+
 static void send_body(struct call *call, struct fixture *fixture, enum http_method method,
                       const char *body)
 {
@@ -1074,6 +1110,39 @@ static void no_more_connections_than_allowed(void **state)
     assert_int_equal(fixture->server.connections, 3);
 }
 
+static void note_order(struct call *call)
+{
+    static unsigned ended;
+
+    if (call->other == call) /* the first */
+        ended = 0;
+    call->len = ended++;
+}
+
+static void calls_take_their_turn_in_order(void **state)
+{
+    static const struct http_settings settings = {
+        .timeout_ms = 10000, .user_agent = "test", .max_connections = 1};
+    struct fixture *fixture = *state;
+    struct call calls[10] = {{0}};
+
+    make_client(fixture, &settings);
+    calls[0].other = &calls[0];
+    for (unsigned i = 0; i < array_size(calls); i++) {
+        calls[i].inside = note_order;
+        start(&calls[i], fixture, "/hello");
+    }
+    /* One that leaves the line takes nobody with it. */
+    http_call_cancel(calls[5].call);
+    fixture->open--;
+    run_until_stopped(fixture->loop);
+    for (unsigned i = 0; i < array_size(calls); i++) {
+        if (i != 5)
+            assert_int_equal(calls[i].len, i < 5 ? i : i - 1);
+        call_done(&calls[i]);
+    }
+}
+
 static void a_kept_connection_that_was_closed_meanwhile_is_no_failure(void **state)
 {
     struct fixture *fixture = *state;
@@ -1182,6 +1251,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_get_asks),
+        TEST(a_target_goes_out_as_it_is_written),
+        TEST(a_url_can_not_split_a_request),
         TEST(an_empty_put_has_a_length_and_no_type),
         TEST(an_empty_post_has_a_length_and_no_type),
         TEST(a_put_carries_its_body),
@@ -1223,6 +1294,7 @@ int main(void)
         TEST(a_callback_may_cancel_another_call),
         TEST(connections_are_used_again),
         TEST(no_more_connections_than_allowed),
+        TEST(calls_take_their_turn_in_order),
         TEST(a_kept_connection_that_was_closed_meanwhile_is_no_failure),
         TEST(many_calls_at_once_all_end),
         TEST(the_environments_proxy_is_not_for_this_machine),
