@@ -103,7 +103,9 @@ static void what_is_no_connection_is_forgotten_when_idle(void **state)
     int number = fixture->fds[0], other[2];
 
     sockets_want(fixture->sockets, number, true, false);
+    run_a_moment(fixture->loop);
     sockets_want(fixture->sockets, number, false, false);
+    run_a_moment(fixture->loop);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, other), 0);
     close(fixture->fds[1]);
     assert_int_equal(dup2(other[0], number), number);
