@@ -51,6 +51,24 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libcvnotifyd.a
 
 unit-programs: $(TEST_BIN)
 
+# --- measuring ---
+
+BENCH_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/bench/*.c))
+BENCH_BIN := $(addprefix $(BUILD)/bench/,queue_server curl_drain spawn minimal launch)
+
+$(BUILD)/bench/queue_server: $(BUILD)/tests/bench/fake_queue.o
+$(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/libcvnotifyd.a
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(PKG_LIBS)
+
+bench-programs: $(BENCH_BIN)
+
+# Speed and memory as ratios within one run; BENCH=quick is shorter, BENCH_LONG=1 drains a million.
+bench: deps
+	@$(MAKE) -j$$(nproc) all bench-programs
+	@/usr/bin/python3 tests/bench/bench.py $(BUILD)
+
 # --- tests ---
 
 # What the build, the tests and the demo need; installed when something is missing.
@@ -114,6 +132,7 @@ help:
 	@echo 'make check       install what is missing, build with sanitizers, run every test'
 	@echo 'make check-clang build with clang, warnings as errors'
 	@echo 'make demo        show the main job on a local storage service'
+	@echo 'make bench       measure speed and memory against the budgets; BENCH=quick is shorter'
 	@echo 'make install     DESTDIR= PREFIX=/usr SYSCONFDIR=/etc'
 	@echo 'make deps        install what the build and the tests need (Debian, npm)'
 	@echo 'make format      clang-format; make tidy: clang-tidy and cppcheck'
@@ -121,5 +140,5 @@ help:
 	@echo 'make clean'
 
 .SECONDARY:
-.PHONY: all unit-programs deps check check-clang includes demo format tidy install clean help
--include $(LIB_OBJ:.o=.d) $(BUILD)/daemon/main.d $(TEST_SRC:%.c=$(BUILD)/%.d)
+.PHONY: all unit-programs bench-programs bench deps check check-clang includes demo format tidy install clean help
+-include $(LIB_OBJ:.o=.d) $(BUILD)/daemon/main.d $(TEST_SRC:%.c=$(BUILD)/%.d) $(BENCH_OBJ:.o=.d)

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: MIT
+"""What the bench is made of: the queue server on one core, a program to measure on the other."""
+import base64
+import json
+import os
+import pathlib
+import select
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import urllib.request
+
+SAS = "sv=2021-12-02&ss=q&srt=sco&sp=raup&se=2099-01-01T00%3A00%3A00Z&spr=https,http&sig=bm90IGEgc2lnbmF0dXJl"
+CORES = sorted(os.sched_getaffinity(0))
+CLIENT_CORE, SERVER_CORE = str(CORES[0]), str(CORES[-1])
+
+
+class Place:
+    """The programs under measure, and a folder for what they write."""
+
+    def __init__(self, build):
+        self.build = pathlib.Path(build).resolve()
+        out = self.build.parent / "bench"
+        out.mkdir(parents=True, exist_ok=True)
+        self.results = out / "bench.json"
+        self.scratch = pathlib.Path(tempfile.mkdtemp(prefix="run-", dir=out))
+
+    def program(self, name):
+        return str(self.build / name if name == "cvnotifyd" else self.build / "bench" / name)
+
+    def done(self):
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+class Program:
+    """A running program, pinned. `cpu` is known when it has ended: its own and that of the children
+    it waited for, in seconds."""
+
+    def __init__(self, place, argv, core=CLIENT_CORE):
+        self._exec_file = place.scratch / f"exec-{time.monotonic_ns()}"
+        self._log = tempfile.TemporaryFile(dir=place.scratch)
+        environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/", "PYTHONDONTWRITEBYTECODE": "1"}
+        self.process = subprocess.Popen([place.program("launch"), core, str(self._exec_file), *map(str, argv)],
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._log,
+                                        env=environment, cwd="/")
+        self.pid = self.process.pid
+        self.cpu = None
+        self._lines = b""
+
+    @property
+    def exec_time(self):
+        return float(self._exec_file.read_text())
+
+    def line(self, word, timeout=120):
+        """The rest of the next line of its output that begins with this word."""
+        deadline = time.monotonic() + timeout
+        while True:
+            while b"\n" in self._lines:
+                line, _, self._lines = self._lines.partition(b"\n")
+                if line.startswith(word.encode() + b" "):
+                    return line.decode().partition(" ")[2]
+            ready, _, _ = select.select([self.process.stdout], [], [], max(0, deadline - time.monotonic()))
+            more = os.read(self.process.stdout.fileno(), 65536) if ready else b""
+            if not more:
+                raise RuntimeError(f"no '{word}' from {self.process.args[3]} within {timeout} s:\n{self.log()}")
+            self._lines += more
+
+    def log(self):
+        self._log.seek(0)
+        return self._log.read().decode(errors="replace")[-4000:]
+
+    def wait(self):
+        """Waits for its end, which must be a good one."""
+        if self.cpu is None:
+            _, status, usage = os.wait4(self.pid, 0)
+            self.process.returncode = os.waitstatus_to_exitcode(status)
+            self.process.stdout.close()
+            self.cpu = usage.ru_utime + usage.ru_stime
+            if self.process.returncode not in (0, -signal.SIGTERM):
+                raise RuntimeError(f"{self.process.args[3]} ended with {self.process.returncode}:\n{self.log()}")
+        return self
+
+    def stop(self):
+        if self.cpu is None:
+            os.kill(self.pid, signal.SIGTERM)
+        return self.wait()
+
+    def kill(self):
+        """For the way out of a failure."""
+        if self.cpu is None:
+            os.kill(self.pid, signal.SIGKILL)
+            os.wait4(self.pid, 0)
+            self.process.returncode, self.cpu = -signal.SIGKILL, 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *failure):
+        if failure[0]:
+            self.kill()
+        else:
+            self.stop()
+
+
+class Server(Program):
+    def __init__(self, place, messages, delay_ms=0):
+        super().__init__(place, [place.program("queue_server"), "-n", messages, "-d", delay_ms], core=SERVER_CORE)
+        self.port = int(self.line("port"))
+        self.url = f"http://127.0.0.1:{self.port}/account/events"
+
+    def stats(self):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/stats", timeout=60) as answer:
+            return json.load(answer)
+
+    def put(self, number):
+        """Puts a message; returns when it became visible."""
+        identifier = f"{number:08x}-1111-4222-8333-{number:012x}"
+        text = json.dumps({"version": "1.0", "type": "Training", "Content": {
+            "projectId": identifier, "iterationId": identifier, "trainingStatus": "TrainingCompleted"}})
+        body = f"<QueueMessage><MessageText>{base64.b64encode(text.encode()).decode()}</MessageText></QueueMessage>"
+        request = urllib.request.Request(f"{self.url}/messages?{SAS}", body.encode(), method="POST")
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return float(answer.headers["x-bench-time"])
+
+
+class Daemon(Program):
+    """cvnotifyd, with hooks and with settings of its queue."""
+
+    def __init__(self, place, server, hooks, core=CLIENT_CORE, **queue):
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="d", dir=place.scratch))
+        config = folder / "cvnotifyd.yaml"
+        (folder / "state").mkdir()
+        config.touch(mode=0o600)
+        config.write_text(json.dumps({
+            "state_dir": str(folder / "state"), "control": {"socket": str(folder / "control.sock")},
+            "log": {"level": "warning", "format": "text"}, "identities": [{"name": "token", "kind": "sas", "sas": SAS}],
+            "queues": [{"name": "events", "url": server.url, "identity": "token", **queue}], "hooks": hooks}))
+        super().__init__(place, [place.program("cvnotifyd"), "-c", config], core)
