@@ -54,9 +54,9 @@ unit-programs: $(TEST_BIN)
 # --- measuring ---
 
 BENCH_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/bench/*.c))
-BENCH_BIN := $(addprefix $(BUILD)/bench/,queue_server curl_drain spawn minimal launch)
+BENCH_BIN := $(addprefix $(BUILD)/bench/,queue_server curl_drain spawn stamp minimal launch)
 
-$(BUILD)/bench/queue_server: $(BUILD)/tests/bench/fake_queue.o
+$(BUILD)/bench/queue_server: $(BUILD)/tests/bench/fake_queue.o $(BUILD)/tests/bench/http_server.o
 $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/libcvnotifyd.a
 	@mkdir -p $(@D)
 	$(say) LD $@
@@ -76,7 +76,7 @@ deps:
 	@tests/support/deps.sh
 
 check: deps
-	@$(MAKE) -j$$(nproc) BUILD=build/asan CFLAGS='$(SANITIZE) -Werror' all unit-programs
+	@$(MAKE) -j$$(nproc) BUILD=build/asan CFLAGS='$(SANITIZE) -Werror' all unit-programs bench-programs
 	@tests/support/check.sh build/asan
 
 includes:
@@ -88,11 +88,11 @@ demo: deps
 
 # The other compiler, warnings as errors.
 check-clang: deps
-	@$(MAKE) -j$$(nproc) BUILD=build/clang CC=clang CFLAGS='-O2 -g -Werror' all unit-programs
+	@$(MAKE) -j$$(nproc) BUILD=build/clang CC=clang CFLAGS='-O2 -g -Werror' all unit-programs bench-programs
 
 # --- taste ---
 
-SOURCES := $(wildcard daemon/*.[ch] daemon/*/*.[ch] tests/unit/*/*.[ch])
+SOURCES := $(wildcard daemon/*.[ch] daemon/*/*.[ch] tests/unit/*/*.[ch] tests/bench/*.[ch])
 
 format:
 	clang-format -i $(SOURCES)

@@ -58,13 +58,28 @@ static void make_text(struct fake_queue *queue)
     buf_done(&text);
 }
 
+/* A message at the end of the array; NULL text: made from the document. */
+static void add_message(struct fake_queue *queue, char *text)
+{
+    if (queue->count == queue->room) {
+        queue->room = queue->room * 2 + 1024;
+        queue->messages = xreallocarray(queue->messages, queue->room, sizeof(*queue->messages));
+    }
+    queue->messages[queue->count++] = (struct message){.text = text};
+    queue->left++;
+}
+
+void fake_queue_add(struct fake_queue *queue, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        add_message(queue, NULL);
+}
+
 struct fake_queue *fake_queue_new(unsigned count)
 {
     struct fake_queue *queue = xcalloc(1, sizeof(*queue));
 
-    queue->messages = xcalloc(count + 1, sizeof(*queue->messages));
-    queue->room = count + 1;
-    queue->count = queue->left = count;
+    fake_queue_add(queue, count);
     queue->next_again_ms = INT64_MAX;
     make_text(queue);
     return queue;
@@ -192,21 +207,15 @@ void fake_queue_put(struct fake_queue *queue, const char *text, size_t len, stru
 {
     char id[ID_MAX], receipt[ID_MAX];
 
-    if (queue->count == queue->room) {
-        queue->room *= 2;
-        queue->messages = xreallocarray(queue->messages, queue->room, sizeof(*queue->messages));
-    }
-    queue->messages[queue->count] = (struct message){.text = xstrndup(text, len)};
     id_of(queue->count, id);
     receipt_of(queue->count, 0, receipt);
+    add_message(queue, xstrndup(text, len));
     buf_printf(xml,
                LIST_OPEN
                "<QueueMessage><MessageId>%s</MessageId>" DATES
                "<PopReceipt>%s</PopReceipt><TimeNextVisible>"
                "Sat, 21 Nov 2026 03:23:37 GMT</TimeNextVisible></QueueMessage>" LIST_CLOSE,
                id, receipt);
-    queue->count++;
-    queue->left++;
 }
 
 bool fake_queue_delete(struct fake_queue *queue, const char *id, const char *receipt)

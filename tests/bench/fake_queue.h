@@ -18,6 +18,8 @@ struct fake_queue;
 /* count messages are in it, visible, in order. */
 struct fake_queue *fake_queue_new(unsigned count);
 void fake_queue_free(struct fake_queue *queue);
+/* Adds as many more, as fake_queue_new made them. */
+void fake_queue_add(struct fake_queue *queue, unsigned count);
 /* Those not deleted yet, hidden ones too. */
 unsigned fake_queue_count(const struct fake_queue *queue);
 

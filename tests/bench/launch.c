@@ -6,11 +6,11 @@
  * usage: launch CORE[,CORE...] FILE PROGRAM [ARGUMENTS]
  */
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,7 +27,7 @@ int main(int argc, char **argv)
     FILE *file = fopen(argv[2], "we");
     /* What is measured ends with the bench, whatever becomes of that. */
     if (file == NULL || sched_setaffinity(0, sizeof(cores), &cores) < 0 ||
-        prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) {
+        prctl(PR_SET_PDEATHSIG, SIGTERM) < 0) {
         perror("launch");
         return 1;
     }

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import pathlib
+import re
 import select
 import shutil
 import signal
@@ -15,6 +16,14 @@ import urllib.request
 SAS = "sv=2021-12-02&ss=q&srt=sco&sp=raup&se=2099-01-01T00%3A00%3A00Z&spr=https,http&sig=bm90IGEgc2lnbmF0dXJl"
 CORES = sorted(os.sched_getaffinity(0))
 CLIENT_CORE, SERVER_CORE = str(CORES[0]), str(CORES[-1])
+
+
+def wait_until(condition, what, timeout=60):
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"not within {timeout} s: {what}")
+        time.sleep(0.02)
 
 
 class Place:
@@ -41,7 +50,8 @@ class Program:
     def __init__(self, place, argv, core=CLIENT_CORE):
         self._exec_file = place.scratch / f"exec-{time.monotonic_ns()}"
         self._log = tempfile.TemporaryFile(dir=place.scratch)
-        environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/", "PYTHONDONTWRITEBYTECODE": "1"}
+        environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/", "PYTHONDONTWRITEBYTECODE": "1",
+                       **{name: value for name, value in os.environ.items() if name.endswith("SAN_OPTIONS")}}
         self.process = subprocess.Popen([place.program("launch"), core, str(self._exec_file), *map(str, argv)],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._log,
                                         env=environment, cwd="/")
@@ -66,6 +76,36 @@ class Program:
             if not more:
                 raise RuntimeError(f"no '{word}' from {self.process.args[3]} within {timeout} s:\n{self.log()}")
             self._lines += more
+
+    def _tasks(self, file):
+        """This file of each of its threads."""
+        return [task.joinpath(file).read_text() for task in pathlib.Path(f"/proc/{self.pid}/task").iterdir()]
+
+    def cpu_now(self):
+        """Seconds that its threads have used; not its children's."""
+        return sum(int(text.split()[0]) for text in self._tasks("schedstat")) / 1e9
+
+    def wake_ups(self):
+        """How often its threads have waited and been woken."""
+        return sum(int(re.search(r"^voluntary_ctxt_switches:\s*(\d+)", text, re.M)[1]) for text in self._tasks("status"))
+
+    def wait_idle(self, seconds=0.3):
+        """Waits until it has not woken up for so long."""
+        seen, since = self.wake_ups(), time.monotonic()
+        while time.monotonic() - since < seconds:
+            time.sleep(0.02)
+            now = self.wake_ups()
+            if now != seen:
+                seen, since = now, time.monotonic()
+
+    def memory(self):
+        """Resident and private, in MB."""
+        text = pathlib.Path(f"/proc/{self.pid}/smaps_rollup").read_text()
+        size = {name: int(kb) / 1024 for name, kb in re.findall(r"^(\w+):\s+(\d+) kB", text, re.M)}
+        return {"rss": size["Rss"], "private": size["Private_Clean"] + size["Private_Dirty"]}
+
+    def open_files(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
 
     def log(self):
         self._log.seek(0)
@@ -110,9 +150,14 @@ class Server(Program):
         self.port = int(self.line("port"))
         self.url = f"http://127.0.0.1:{self.port}/account/events"
 
-    def stats(self):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/stats", timeout=60) as answer:
+    def stats(self, path="stats"):
+        """What it counted; /reset and /more answer with it too."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/{path}", timeout=60) as answer:
             return json.load(answer)
+
+    def wait_counts(self, **least):
+        """Waits until it has counted as many."""
+        wait_until(lambda: all(self.stats()[name] >= count for name, count in least.items()), f"{least}")
 
     def put(self, number):
         """Puts a message; returns when it became visible."""
@@ -126,7 +171,7 @@ class Server(Program):
 
 
 class Daemon(Program):
-    """cvnotifyd, with hooks and with settings of its queue."""
+    """cvnotifyd, with hooks and with settings of its queue. A stop does not wait for hooks."""
 
     def __init__(self, place, server, hooks, core=CLIENT_CORE, **queue):
         folder = pathlib.Path(tempfile.mkdtemp(prefix="d", dir=place.scratch))
@@ -134,7 +179,7 @@ class Daemon(Program):
         (folder / "state").mkdir()
         config.touch(mode=0o600)
         config.write_text(json.dumps({
-            "state_dir": str(folder / "state"), "control": {"socket": str(folder / "control.sock")},
+            "state_dir": str(folder / "state"), "stop_timeout": "100ms", "control": {"socket": str(folder / "control.sock")},
             "log": {"level": "warning", "format": "text"}, "identities": [{"name": "token", "kind": "sas", "sas": SAS}],
             "queues": [{"name": "events", "url": server.url, "identity": "token", **queue}], "hooks": hooks}))
         super().__init__(place, [place.program("cvnotifyd"), "-c", config], core)
