@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import select
 import shutil
 import signal
@@ -24,6 +25,36 @@ def wait_until(condition, what, timeout=60):
         if time.monotonic() > deadline:
             raise RuntimeError(f"not within {timeout} s: {what}")
         time.sleep(0.02)
+
+
+class Disturbance:
+    """How much of the cores went to others than this process and the children it has waited for."""
+
+    def __init__(self):
+        self._start = self._now()
+
+    @staticmethod
+    def _now():
+        fields = pathlib.Path("/proc/stat").read_text().partition("\n")[0].split()[1:9]
+        user, nice, system, _, _, irq, softirq, steal = (int(ticks) / os.sysconf("SC_CLK_TCK") for ticks in fields)
+        own = sum(usage.ru_utime + usage.ru_stime for usage in map(
+            resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
+        return time.monotonic(), user + nice + system + irq + softirq + steal - own
+
+    def share(self):
+        """Of all the cores' time since it was made."""
+        (started, before), (now, after) = self._start, self._now()
+        return max(0, after - before) / (now - started) / os.cpu_count()
+
+    @classmethod
+    def wait_quiet(cls, share, patience_s):
+        """Waits, not forever, until others use no more than this."""
+        deadline = time.monotonic() + patience_s
+        while time.monotonic() < deadline:
+            others = cls()
+            time.sleep(0.3)
+            if others.share() <= share:
+                return
 
 
 class Place:
