@@ -18,15 +18,18 @@ import time
 import figures
 from parts import Disturbance, Place
 
-Scale = collections.namedtuple("Scale", "repeats tries drain slow sdk runs starts idle_s held tired letters")
-SCALES = {"full": Scale(3, 4, 30000, 6000, 3000, 2000, 15, 5, 1000, 30000, 40),
-          "quick": Scale(1, 4, 10000, 2000, 500, 600, 9, 3, 1000, 10000, 20),
-          "smoke": Scale(1, 1, 200, 100, 40, 20, 1, 0.2, 50, 100, 3)}
+# After news the daemon tells systemd its status, two seconds later at most; then it has nothing to do.
+SETTLE_S = 2.5
+
+Scale = collections.namedtuple("Scale", "repeats patience_s drain slow sdk runs starts settle_s idle_s held tired letters")
+SCALES = {"full": Scale(3, 300, 30000, 6000, 3000, 2000, 15, SETTLE_S, 5, 1000, 30000, 40),
+          "quick": Scale(1, 60, 10000, 2000, 500, 600, 9, SETTLE_S, 3, 1000, 10000, 20),
+          "smoke": Scale(1, 0, 200, 100, 40, 20, 1, 0.1, 0.1, 50, 100, 3)}
 
 # A run during which others used more of the cores than this is done again.
 QUIET = 0.04
-# How long to wait for a quiet moment before each run.
-PATIENCE_S = 10
+# How long to wait for a quiet moment before each run, and how often to try it; both end when patience_s has passed.
+PATIENCE_S, TRIES = 15, 5
 # What others can not disturb.
 STEADY = {"minimal", "idle", "held", "tired"}
 
@@ -56,7 +59,7 @@ def measurements(place, scale):
         "start_curl": lambda: figures.start_curl(place, scale.starts),
         "start": lambda: figures.start_daemon(place, scale.starts),
         "minimal": lambda: figures.rest_minimal(place),
-        "idle": lambda: figures.rest_daemon(place, scale.idle_s),
+        "idle": lambda: figures.rest_daemon(place, scale.settle_s, scale.idle_s),
         "held": lambda: figures.hold_daemon(place, scale.held),
         "tired": lambda: figures.tire_daemon(place, tired),
         "latency": lambda: figures.latency(place, scale.letters),
@@ -133,12 +136,12 @@ def table(rows):
                                for at, (cell, width) in enumerate(zip(line, widths))).rstrip() for line in lines)
 
 
-def undisturbed(run, tries):
-    """Waits for a quiet moment, and runs it again while others use the machine; returns the least disturbed run's
-    figures."""
+def undisturbed(run, until):
+    """Waits for a quiet moment, and runs it again while others use the machine, but not past `until`; returns the
+    least disturbed run's figures."""
     taken = []
-    for _ in range(tries):
-        Disturbance.wait_quiet(QUIET, PATIENCE_S if tries > 1 else 0)
+    while not taken or (time.monotonic() < until and len(taken) < TRIES):
+        Disturbance.wait_quiet(QUIET, min(until, time.monotonic() + PATIENCE_S))
         others = Disturbance()
         taken.append({**run(), "others": others.share()})
         if taken[-1]["others"] <= QUIET:
@@ -149,10 +152,11 @@ def undisturbed(run, tries):
 def measure(place, scale):
     work = measurements(place, scale)
     runs = {name: [] for name in work}
+    until = time.monotonic() + scale.patience_s
     for repeat in range(scale.repeats):
         for name, run in work.items():
             started = time.monotonic()
-            runs[name].append(undisturbed(run, 1 if name in STEADY else scale.tries))
+            runs[name].append(undisturbed(run, 0 if name in STEADY else until))
             print(f"{repeat + 1}/{scale.repeats} {name}: {time.monotonic() - started:.1f} s, others used "
                   f"{runs[name][-1]['others']:.0%} of the cores", file=sys.stderr)
     return runs

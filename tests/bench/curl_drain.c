@@ -290,6 +290,21 @@ static void set_up(struct drain *drain, bool by_perform)
     curl_multi_setopt(drain->multi, CURLMOPT_TIMERDATA, drain);
 }
 
+static void tear_down(struct drain *drain)
+{
+    struct transfer *transfer;
+
+    while ((transfer = SLIST_FIRST(&drain->idle)) != NULL) {
+        SLIST_REMOVE_HEAD(&drain->idle, entry);
+        curl_easy_cleanup(transfer->easy);
+        buf_done(&transfer->reply);
+        free(transfer);
+    }
+    curl_multi_cleanup(drain->multi);
+    curl_slist_free_all(drain->headers);
+    curl_global_cleanup();
+}
+
 int main(int argc, char **argv)
 {
     struct drain drain = {.connections = 16};
@@ -316,5 +331,6 @@ int main(int argc, char **argv)
         else
             run_sockets(&drain);
     }
+    tear_down(&drain);
     printf("deleted %lu\n", drain.deleted);
 }

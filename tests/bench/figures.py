@@ -14,8 +14,6 @@ CONNECTIONS = 64
 # Of a slow line: a request's service time.
 DELAY_MS = 10
 POLL_MS = 20
-# Its last status comes so long after the start's news; then it is idle.
-STATUS_S = 2.5
 
 TWO_CORES = ",".join(sorted({str(CORES[0]), str(CORES[-1])}))
 
@@ -114,12 +112,12 @@ def rest_minimal(place):
         return program.memory()
 
 
-def rest_daemon(place, seconds):
-    """Between two polls: memory, CPU and wake-ups."""
+def rest_daemon(place, settle_s, seconds):
+    """Between two polls: memory, CPU and wake-ups, once it has not woken up for settle_s."""
     with Server(place, 0) as server, \
             Daemon(place, server, file_hook(place), poll_min="30s", poll_max="30s") as program:
         server.wait_counts(empty_get=1)
-        program.wait_idle(STATUS_S)
+        program.wait_idle(settle_s)
         cpu, wake_ups = program.cpu_now(), program.wake_ups()
         time.sleep(seconds)
         return {**program.memory(), "cpu_ms": (program.cpu_now() - cpu) * 1e3,

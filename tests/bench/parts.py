@@ -47,10 +47,9 @@ class Disturbance:
         return max(0, after - before) / (now - started) / os.cpu_count()
 
     @classmethod
-    def wait_quiet(cls, share, patience_s):
-        """Waits, not forever, until others use no more than this."""
-        deadline = time.monotonic() + patience_s
-        while time.monotonic() < deadline:
+    def wait_quiet(cls, share, until):
+        """Waits, not beyond `until`, for others to use no more than this."""
+        while time.monotonic() < until:
             others = cls()
             time.sleep(0.3)
             if others.share() <= share:
