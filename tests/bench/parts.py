@@ -157,19 +157,23 @@ class Program:
             os.kill(self.pid, signal.SIGTERM)
         return self.wait()
 
-    def kill(self):
-        """For the way out of a failure."""
+    def end(self):
+        """On the way out of a failure: TERM, so that a daemon ends its hooks, and KILL when that does not help."""
         if self.cpu is None:
-            os.kill(self.pid, signal.SIGKILL)
-            os.wait4(self.pid, 0)
-            self.process.returncode, self.cpu = -signal.SIGKILL, 0
+            self.cpu = 0
+            self.process.terminate()
+            try:
+                self.process.wait(5)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
 
     def __enter__(self):
         return self
 
     def __exit__(self, *failure):
         if failure[0]:
-            self.kill()
+            self.end()
         else:
             self.stop()
 
