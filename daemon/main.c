@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* cvnotifyd: options, build everything, run, tear down. */
+/* cvnotifyd: build everything, run, tear down. */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,19 +26,12 @@
 #include "loop/timer.h"
 #include "loop/watch.h"
 #include "loop/worker.h"
+#include "options.h"
 #include "store/ledger.h"
 
-#define DEFAULT_CONFIG  "/etc/cvnotifyd/cvnotifyd.yaml"
 #define READY_AFTER_MS  10000
 #define STATUS_EVERY_MS 2000 /* at most so often, and only when something happened */
 #define ONCE_TRIES      5
-
-struct options {
-    const char *config;
-    bool test;
-    bool once;
-    bool verbose;
-};
 
 enum phase {
     PHASE_STARTING, /* until each queue had its first answer */
@@ -68,76 +60,6 @@ struct daemon {
     struct snapshot *fresh; /* the reload's result */
     struct mistakes mistakes;
 };
-
-/* --- options --- */
-
-static void usage(FILE *out)
-{
-    fprintf(out,
-            "usage: cvnotifyd [-c FILE] [-t] [--once] [-v] [-V] [-h]\n"
-            "\n"
-            "Waits on Azure Storage queues for Custom Vision's events and runs hooks for them.\n"
-            "\n"
-            "  -c, --config FILE  configuration (" DEFAULT_CONFIG ")\n"
-            "  -t, --test-config  check the configuration, say what would happen, and end\n"
-            "      --once         end when the queues are empty and nothing runs\n"
-            "  -v, --verbose      log at level debug\n"
-            "  -V, --version      print the version\n"
-            "  -h, --help         print this\n"
-            "\n"
-            "Signals: HUP reload; TERM, INT finish what runs and end, a second one ends now;\n"
-            "USR1 poll now; USR2 reopen files.\n"
-            "Exit status: 0 ok; 64 usage; 70 internal error; 78 configuration. With --once also\n"
-            "69 a queue is unavailable; 75 messages were put back for a retry; 77 refused.\n");
-}
-
-/* Ends the program for -h, -V and mistakes. */
-static struct options parse_options(int argc, char **argv)
-{
-    static const struct option longs[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"test-config", no_argument, NULL, 't'},
-        {"once", no_argument, NULL, 'o'},
-        {"verbose", no_argument, NULL, 'v'},
-        {"version", no_argument, NULL, 'V'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
-    };
-    struct options options = {.config = DEFAULT_CONFIG};
-    int option;
-
-    while ((option = getopt_long(argc, argv, "c:tvVh", longs, NULL)) != -1) {
-        switch (option) {
-        case 'c':
-            options.config = optarg;
-            break;
-        case 't':
-            options.test = true;
-            break;
-        case 'o':
-            options.once = true;
-            break;
-        case 'v':
-            options.verbose = true;
-            break;
-        case 'V':
-            printf("cvnotifyd %s\n", CVNOTIFYD_VERSION);
-            exit(EX_OK);
-        case 'h':
-            usage(stdout);
-            exit(EX_OK);
-        default:
-            fprintf(stderr, "Try 'cvnotifyd --help'.\n");
-            exit(EX_USAGE);
-        }
-    }
-    if (optind < argc) {
-        fprintf(stderr, "cvnotifyd: unexpected argument '%s'\nTry 'cvnotifyd --help'.\n",
-                argv[optind]);
-        exit(EX_USAGE);
-    }
-    return options;
-}
 
 /* --- checking the configuration --- */
 
@@ -520,7 +442,7 @@ static void tear_down(struct daemon *daemon)
 
 int main(int argc, char **argv)
 {
-    struct daemon daemon = {.options = parse_options(argc, argv)};
+    struct daemon daemon = {.options = options_parse(argc, argv)};
 
     prepare_process();
     struct snapshot *snapshot =

@@ -95,6 +95,7 @@ struct config_one_of {
 struct config_kind {
     const char *name;
     const struct config_table *table;
+    const char *const *doc; /* one sentence for the manual */
 };
 
 struct config_row {

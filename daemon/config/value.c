@@ -52,8 +52,7 @@ static bool is_not(const char *text, const char *advice, char **ret_reason)
     return false;
 }
 
-/* A bound as a user would write it. */
-static const char *bound_text(enum config_type type, int64_t bound, char text[static UNIT_TEXT_MAX])
+const char *value_bound_text(enum config_type type, int64_t bound, char text[static UNIT_TEXT_MAX])
 {
     static const struct {
         int shift;
@@ -83,9 +82,9 @@ static bool in_range(const struct config_row *row, const char *text, int64_t num
 
     if (!bounded || (number >= row->min && number <= row->max))
         return true;
-    *ret_reason =
-        xasprintf("%s is out of range; it may be %s to %s", mistakes_excerpt(text, excerpt),
-                  bound_text(row->type, row->min, low), bound_text(row->type, row->max, high));
+    *ret_reason = xasprintf(
+        "%s is out of range; it may be %s to %s", mistakes_excerpt(text, excerpt),
+        value_bound_text(row->type, row->min, low), value_bound_text(row->type, row->max, high));
     return false;
 }
 

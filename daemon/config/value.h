@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/alloc.h"
+#include "base/unit.h"
 #include "config/table.h"
 
 /* What a text may be when its row does not say. */
@@ -25,6 +26,8 @@ bool value_put(const struct config_row *row, const char *text, void *member,
                char **ret_reason) MUST_CHECK;
 /* Whether a text is as long as the row says, and UTF-8. The reason does not show it. */
 bool value_fits(const struct config_row *row, const char *text, char **ret_reason) MUST_CHECK;
+/* A bound as a user would write it: "10m", "64K", "0640". */
+const char *value_bound_text(enum config_type type, int64_t bound, char text[static UNIT_TEXT_MAX]);
 /* What is due where such a row stands: "a duration". */
 const char *value_type_text(enum config_type type);
 

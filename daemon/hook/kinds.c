@@ -12,8 +12,8 @@ const struct hook_kind *const hook_kinds[] = {
 };
 
 const struct config_kind hook_kind_tables[] = {
-    {"exec", &hook_kind_exec.table},
-    {"file", &hook_kind_file.table},
-    {"syslog", &hook_kind_syslog.table},
-    {NULL, NULL},
+    {"exec", &hook_kind_exec.table, &hook_kind_exec.doc},
+    {"file", &hook_kind_file.table, &hook_kind_file.doc},
+    {"syslog", &hook_kind_syslog.table, &hook_kind_syslog.doc},
+    {NULL, NULL, NULL},
 };

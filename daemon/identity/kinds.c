@@ -11,9 +11,9 @@
 
 #define DECLARE(kind) extern const struct identity_kind identity_kind_##kind;
 #define ADDRESS(kind) &identity_kind_##kind,
-#define TABLE(kind)   {#kind, &identity_kind_##kind.table},
+#define TABLE(kind)   {#kind, &identity_kind_##kind.table, &identity_kind_##kind.doc},
 
 KINDS(DECLARE)
 
 const struct identity_kind *const identity_kinds[] = {KINDS(ADDRESS) NULL};
-const struct config_kind identity_kind_tables[] = {KINDS(TABLE){NULL, NULL}};
+const struct config_kind identity_kind_tables[] = {KINDS(TABLE){NULL, NULL, NULL}};

@@ -129,8 +129,9 @@ static const struct config_row quiet_rows[] = {
 static const struct config_table quiet_table = {"quiet hook", sizeof(struct quiet), quiet_rows,
                                                 NULL};
 
+static const char *const run_doc = "Runs.", *const quiet_doc = "Is quiet.";
 static const struct config_kind hook_test_kinds[] = {
-    {"run", &run_table}, {"quiet", &quiet_table}, {0}};
+    {"run", &run_table, &run_doc}, {"quiet", &quiet_table, &quiet_doc}, {0}};
 static const struct config_row hook_rows[] = {
     {.name = "name", .type = CONFIG_TEXT, .offset = offsetof(struct hook, name), .required = true},
     {.name = "kind",
@@ -155,7 +156,7 @@ static const struct config_row login_rows[] = {
 static const struct config_table login_table = {"login identity", sizeof(struct login), login_rows,
                                                 NULL};
 static const struct config_kind who_kinds[] = {
-    {"login", &login_table}, {"quiet", &quiet_table}, {0}};
+    {"login", &login_table, &quiet_doc}, {"quiet", &quiet_table, &quiet_doc}, {0}};
 static const struct config_row who_rows[] = {
     {.name = "name", .type = CONFIG_TEXT, .offset = offsetof(struct who, name)},
     {.name = "kind",
