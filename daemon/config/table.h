@@ -113,7 +113,7 @@ struct config_row {
     bool absolute;  /* CONFIG_TEXT: a path that begins with / */
     bool scalar_ok; /* CONFIG_OBJECT: a scalar stands for the map {scalar_key: scalar} */
     const char *scalar_key;
-    const char *help; /* one sentence for the manual */
+    const char *help; /* a sentence or a few, for the manual and --help */
 };
 
 struct config_table {

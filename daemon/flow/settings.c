@@ -27,13 +27,17 @@ static const struct config_row log_rows[] = {
      .offset = offsetof(struct log_settings, level),
      .text = "info",
      .choices = level_choices,
-     .help = "The least important level to log."},
+     .help = "The least important level to log: debug tells every step, info "
+             "every run and decision, warning what goes on with a loss, err what "
+             "somebody must mend."},
     {.name = "format",
      .type = CONFIG_CHOICE,
      .offset = offsetof(struct log_settings, format),
      .text = "auto",
      .choices = format_choices,
-     .help = "auto: the journal under systemd, JSON in a container, text elsewhere."},
+     .help = "auto is journal where stderr is systemd's, json in a container (PID "
+             "1, Docker, Podman, Kubernetes) unless stderr is a terminal, text "
+             "elsewhere. text and json go to stderr."},
     {.name = NULL},
 };
 static const struct config_table log_table = {
@@ -46,20 +50,24 @@ static const struct config_row http_rows[] = {
      .offset = offsetof(struct http_section, ca_file),
      .min = 1,
      .max = PATH_MAX_BYTES,
-     .help = "Certificates to trust, PEM; the system's when absent."},
+     .help = "A PEM file of certificate authorities to trust, instead of the "
+             "system's."},
     {.name = "proxy",
      .type = CONFIG_TEXT,
      .offset = offsetof(struct http_section, proxy),
      .min = 1,
      .max = 2048,
-     .help = "Proxy URL; the environment's when absent; never for this machine and its link."},
+     .help = "The proxy for all requests, as in http://USER:PASSWORD@HOST:PORT; "
+             "the environment's when absent. Loopback and link-local addresses "
+             "are never asked for through a proxy."},
     {.name = "timeout",
      .type = CONFIG_DURATION,
      .offset = offsetof(struct http_section, timeout_ms),
      .text = "30s",
      .min = SECOND_MS,
      .max = 10 * MINUTE_MS,
-     .help = "How long one request may take."},
+     .help = "How long one request may take. One about a message in work has a "
+             "quarter of its queue's lease, if that is less."},
     {.name = NULL},
 };
 const struct config_table http_table = {
@@ -73,25 +81,27 @@ static const struct config_row control_rows[] = {
      .text = "/run/cvnotifyd/control.sock",
      .min = 1,
      .max = 107,
-     .help = "Control socket."},
+     .help = "Not used yet: the control socket. Changes only at a restart."},
     {.name = "group",
      .type = CONFIG_TEXT,
      .offset = offsetof(struct control_section, group),
      .min = 1,
      .max = 256,
-     .help = "Group that may use the socket; the daemon's own when absent."},
+     .help = "Not used yet: the group that may use the socket; the daemon's own "
+             "when absent."},
     {.name = "listen",
      .type = CONFIG_TEXT,
      .offset = offsetof(struct control_section, listen),
      .min = 1,
      .max = 256,
-     .help = "ADDRESS:PORT for metrics, health and the status page."},
+     .help = "Not used yet: ADDRESS:PORT for metrics, health and the status page; "
+             "none when absent."},
     {.name = "pages",
      .type = CONFIG_CHOICE,
      .offset = offsetof(struct control_section, pages),
      .text = "metrics",
      .choices = page_choices,
-     .help = "What listen serves off loopback."},
+     .help = "Not used yet: what listen serves off loopback."},
     {.name = NULL},
 };
 static const struct config_table control_table = {
@@ -105,7 +115,8 @@ static const struct config_table control_table = {
      .offset = offsetof(struct holder, access.identity),                                           \
      .min = 1,                                                                                     \
      .max = 64,                                                                                    \
-     .help = "The name of one of identities."},                                                    \
+     .help = "Who we are to this queue: the name of one of identities. A poison "                  \
+             "queue that names nothing is written to as its queue is read."},                      \
         {.name = "sas",                                                                            \
          .type = CONFIG_SECRET,                                                                    \
          .offset = offsetof(struct holder, access.sas),                                            \
@@ -117,7 +128,8 @@ static const struct config_table control_table = {
     {                                                                                              \
         .name = "allow_readable", .type = CONFIG_BOOL,                                             \
         .offset = offsetof(struct holder, access.allow_readable), .text = "false",                 \
-        .help = "Take a secret file that others can read."                                         \
+        .help = "Take a secret's file here even when every user of this machine can "              \
+                "read or write it."                                                                \
     }
 
 static const struct config_row poison_rows[] = {
@@ -126,13 +138,13 @@ static const struct config_row poison_rows[] = {
      .offset = offsetof(struct poison_settings, queue),
      .min = 3,
      .max = 63,
-     .help = "Name of a queue in the same account."},
+     .help = "The name of a queue beside this one, in the same account."},
     {.name = "url",
      .type = CONFIG_TEXT,
      .offset = offsetof(struct poison_settings, url),
      .min = 1,
      .max = 2048,
-     .help = "URL of a queue anywhere."},
+     .help = "Instead of queue: the URL of a queue anywhere."},
     ACCESS_ROWS(poison_settings),
     {.name = NULL},
 };
@@ -156,13 +168,16 @@ static const struct config_row queue_rows[] = {
      .offset = OFFSET(url),
      .min = 1,
      .max = 2048,
-     .help = "https://ACCOUNT.queue.core.windows.net/QUEUE, without a query."},
+     .help = "https://ACCOUNT.queue.core.windows.net/QUEUE, without a query. "
+             "Where the host is an IP address or localhost, the account stands in "
+             "the path: http://127.0.0.1:10001/ACCOUNT/QUEUE."},
     {.name = "queue",
      .type = CONFIG_TEXT,
      .offset = OFFSET(queue),
      .min = 3,
      .max = 63,
-     .help = "With a connection string, instead of url: the queue's name in the account."},
+     .help = "With a connection string, instead of url: the queue's name in the "
+             "account that the string names."},
     ACCESS_ROWS(queue_settings),
     {.name = "poll_min",
      .type = CONFIG_DURATION,
@@ -170,63 +185,74 @@ static const struct config_row queue_rows[] = {
      .text = "250ms",
      .min = 10,
      .max = HOUR_MS,
-     .help = "Wait after the first empty answer; doubles up to poll_max."},
+     .help = "The wait after the first empty answer; it doubles with each further "
+             "one, up to poll_max. Each wait is drawn between half of it and the "
+             "whole."},
     {.name = "poll_max",
      .type = CONFIG_DURATION,
      .offset = OFFSET(poll_max_ms),
      .text = "30s",
      .min = 10,
      .max = DAY_MS,
-     .help = "The longest wait between two polls of an idle queue."},
+     .help = "The longest wait between two polls of an idle queue, and so the "
+             "longest that a message waits there. Each poll is a billed operation."},
     {.name = "lease",
      .type = CONFIG_DURATION,
      .offset = OFFSET(lease_ms),
      .text = "2m",
      .min = SECOND_MS,
      .max = 7 * DAY_MS,
-     .help = "How long a message stays hidden from others; renewed at half while hooks run."},
+     .help = "How long a received message stays hidden from other readers; "
+             "renewed at half of it while hooks run. If this daemon dies, its "
+             "messages come again after so long."},
     {.name = "parallel",
      .type = CONFIG_INT,
      .offset = OFFSET(parallel),
      .text = "8",
      .min = 1,
      .max = 4096,
-     .help = "Messages in work at once."},
+     .help = "How many messages are in work at once, those included that wait for "
+             "their hook's turn."},
     {.name = "retry_delay",
      .type = CONFIG_DURATIONS,
      .offset = OFFSET(retry_delay),
      .text = "10s 1m 5m 15m",
      .min = SECOND_MS,
      .max = 7 * DAY_MS,
-     .help = "Wait before each new try of a failed hook; the last repeats."},
+     .help = "The waits before a hook that failed, or said later, is tried again: "
+             "before the second try, the third, ...; the last repeats."},
     {.name = "max_attempts",
      .type = CONFIG_INT,
      .offset = OFFSET(max_attempts),
      .text = "5",
      .min = 1,
      .max = 1000,
-     .help = "Tries of a hook before the message goes to poison."},
+     .help = "How many tries of one hook may fail for one message; it then goes "
+             "to poison, reason out-of-attempts."},
     {.name = "poison",
      .type = CONFIG_OBJECT,
      .offset = OFFSET(poison),
      .table = &poison_table,
      .scalar_ok = true,
      .scalar_key = "queue",
-     .help =
-         "Where messages go that can not be handled: NAME, or a map; <queue>-poison when absent."},
+     .help = "Where messages go that can not be handled: the name of a queue in "
+             "the same account, or a map; <queue>-poison when absent."},
     {.name = "expiry_margin",
      .type = CONFIG_DURATION,
      .offset = OFFSET(expiry_margin_ms),
      .text = "1h",
      .min = 0,
      .max = 7 * DAY_MS,
-     .help = "A message not done this long before it expires goes to poison."},
+     .help = "A message that is not done so long before it expires goes to "
+             "poison, reason expiring. Never less than twice the lease."},
     {.name = "unmatched",
      .type = CONFIG_CHOICE,
      .offset = OFFSET(unmatched),
      .text = "delete",
      .choices = unmatched_choices,
-     .help = "What becomes of a message that no hook matches."},
+     .help = "What becomes of a message that no hook matches. Not of "
+             "connection.test, which is deleted, nor of unknown, which goes to "
+             "poison."},
     {.name = NULL},
 };
 
@@ -275,36 +301,40 @@ static const struct config_row rows[] = {
      .text = "/var/lib/cvnotifyd",
      .min = 1,
      .max = PATH_MAX_BYTES,
-     .help = "Where the daemon keeps what it must remember."},
+     .help = "Not used yet: where the daemon will keep what it must remember. "
+             "Changes only at a restart."},
     {.name = "include",
      .type = CONFIG_TEXTS,
      .offset = OFFSET(include),
      .text = "conf.d/*.yaml",
-     .help = "More files, relative to this one; their lists are appended."},
+     .help = "More files: patterns, relative to this file's directory. Their "
+             "lists are appended to those of this file."},
     {.name = "stop_timeout",
      .type = CONFIG_DURATION,
      .offset = OFFSET(stop_timeout_ms),
      .text = "30s",
      .min = 0,
      .max = DAY_MS,
-     .help = "How long running hooks may take at a stop."},
+     .help = "How long running hooks may take at a stop; then they are ended."},
     {.name = "history_days",
      .type = CONFIG_INT,
      .offset = OFFSET(history_days),
      .text = "30",
      .min = 1,
      .max = 3650,
-     .help = "How long finished work is remembered."},
+     .help = "Not used yet: how many days finished work will be remembered."},
     {.name = "reload_on_change",
      .type = CONFIG_BOOL,
      .offset = OFFSET(reload_on_change),
      .text = "false",
-     .help = "Reload when the configuration file changes."},
+     .help = "Reload when a file in a directory of the configuration changes, as "
+             "at HUP."},
     {.name = "allow_insecure",
      .type = CONFIG_BOOL,
      .offset = OFFSET(allow_insecure),
      .text = "false",
-     .help = "Take http:// URLs off this machine too."},
+     .help = "Take http:// URLs of other machines too. What is sent, secrets "
+             "included, can then be read on its way."},
     {.name = "log",
      .type = CONFIG_OBJECT,
      .offset = OFFSET(log),
@@ -322,23 +352,23 @@ static const struct config_row rows[] = {
      .offset = OFFSET(control),
      .text = "",
      .table = &control_table,
-     .help = "The control interface."},
+     .help = "The control interface: read and checked, not used yet."},
     {.name = "identities",
      .type = CONFIG_OBJECTS,
      .offset = OFFSET(identities),
      .table = &identity_table,
-     .help = "Who we are to Azure."},
+     .help = "Who we are to Azure; queues name them."},
     {.name = "queues",
      .type = CONFIG_OBJECTS,
      .offset = OFFSET(queues),
      .table = &queue_table,
      .required = true,
-     .help = "The queues to wait on."},
+     .help = "The queues to wait on; at least one."},
     {.name = "hooks",
      .type = CONFIG_OBJECTS,
      .offset = OFFSET(hooks),
      .table = &hook_table,
-     .help = "What to do about events."},
+     .help = "What to do about events, in this order."},
     {.name = NULL},
 };
 

@@ -53,20 +53,23 @@ static const struct config_row rows[] = {
      .offset = OFFSET(directory),
      .min = 1,
      .max = 4000,
-     .help = "Instead of path: the directory that gets one file an event."},
+     .help = "Instead of path: the directory that gets one file an event; it must "
+             "exist."},
     {.name = "name",
      .type = CONFIG_TEMPLATE,
      .offset = OFFSET(name),
      .min = 1,
      .max = 1024,
-     .help = "With directory: the file's name; placeholders allowed."},
+     .help = "With directory: the file's name. No / and no {model_uri}; "
+             "{message_id} in it keeps events apart."},
     {.name = "mode",
      .type = CONFIG_OCTAL,
      .offset = OFFSET(mode),
      .text = "0640",
      .min = 0200,
      .max = 0777,
-     .help = "Permissions of a new file."},
+     .help = "Permissions of a new file, whatever the umask; an old file keeps "
+             "its own."},
     {.name = NULL},
 };
 

@@ -28,7 +28,8 @@ static const struct config_row rows[] = {
      .type = CONFIG_SECRET,
      .offset = offsetof(struct settings, connection_string),
      .required = true,
-     .help = "The storage account's connection string, as the portal shows it."},
+     .help = "The string as the portal shows it, or UseDevelopmentStorage=true "
+             "for the emulator on this machine. A key in it outranks a SAS."},
     {0},
 };
 

@@ -38,18 +38,20 @@ static const struct config_row rows[] = {
      .offset = offsetof(struct identity_settings, name),
      .min = 1,
      .max = 64,
-     .help = "What queues, resources and hooks call this identity."},
+     .help = "What queues call this identity; required and unique."},
     {.name = "kind",
      .type = CONFIG_KIND,
      .offset = offsetof(struct identity_settings, kind),
      .kinds = identity_kind_tables,
      .required = true,
-     .help = "How the identity proves itself; the kind's own settings stand beside it."},
+     .help = "How the identity proves itself; the kind's own settings stand "
+             "beside it in the same map."},
     {.name = "allow_readable",
      .type = CONFIG_BOOL,
      .offset = offsetof(struct identity_settings, allow_readable),
      .text = "false",
-     .help = "Take a secret's file even when others on this machine can read it."},
+     .help = "Take a secret's file even when every user of this machine can read "
+             "or write it."},
     {0},
 };
 

@@ -23,7 +23,8 @@ static const struct config_row rows[] = {
      .type = CONFIG_SECRET,
      .offset = offsetof(struct settings, sas),
      .required = true,
-     .help = "The SAS as the portal gives it: its query, with or without '?', or a whole URL."},
+     .help = "The SAS as the portal gives it: its query, with or without '?', or "
+             "a whole URL."},
     {0},
 };
 
