@@ -24,12 +24,13 @@ LIB_SRC   := $(sort $(filter-out daemon/main.c daemon/ctl/%,$(wildcard daemon/*.
 LIB_OBJ   := $(LIB_SRC:%.c=$(BUILD)/%.o)
 TEST_SRC  := $(sort $(wildcard tests/unit/*/*_test.c))
 TEST_BIN  := $(TEST_SRC:tests/%.c=$(BUILD)/%)
+MAN_PAGES := $(patsubst %.in,$(BUILD)/%,$(wildcard man/*.in))
 
 # `make V=1` shows the commands.
 Q   := $(if $(V),,@)
 say := @$(if $(V),true,printf '  %-3s %s\n')
 
-all: $(BUILD)/cvnotifyd
+all: $(BUILD)/cvnotifyd $(MAN_PAGES)
 
 $(BUILD)/cvnotifyd: $(BUILD)/daemon/main.o $(BUILD)/libcvnotifyd.a
 	$(say) LD $@
@@ -43,6 +44,15 @@ $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(say) CC $<
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# The manual's pages, with the settings and options that the program's own rows name.
+$(BUILD)/man/tables: $(BUILD)/man/tables.o $(BUILD)/libcvnotifyd.a
+	$(say) LD $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
+
+$(BUILD)/man/%: man/%.in $(BUILD)/man/tables
+	$(say) MAN $@
+	$(Q)$(BUILD)/man/tables < $< > $@.new && mv $@.new $@
 
 $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libcvnotifyd.a
 	@mkdir -p $(@D)
@@ -92,7 +102,7 @@ check-clang: deps
 
 # --- taste ---
 
-SOURCES := $(wildcard daemon/*.[ch] daemon/*/*.[ch] tests/unit/*/*.[ch] tests/bench/*.[ch])
+SOURCES := $(wildcard man/*.c daemon/*.[ch] daemon/*/*.[ch] tests/unit/*/*.[ch] tests/bench/*.[ch])
 
 format:
 	clang-format -i $(SOURCES)
@@ -101,19 +111,20 @@ format:
 # autofree and xstrdup(NULL); nullPointerRedundantCheck does not know that fatal() does not return;
 # CastIntegerToAddressAtReturn takes `struct template *` for an integer.
 tidy:
-	clang-tidy --quiet $(filter daemon/%.c,$(SOURCES)) -- -std=c17 $(CPPFLAGS)
+	clang-tidy --quiet $(filter daemon/%.c man/%.c,$(SOURCES)) -- -std=c17 $(CPPFLAGS)
 	cppcheck --quiet --std=c11 --library=gnu --enable=warning,performance,portability \
 	  --include=$(firstword $(wildcard /usr/include/*/sys/queue.h /usr/include/sys/queue.h)) \
 	  --suppress=memleak --suppress=ctunullpointer --suppress=nullPointerRedundantCheck \
 	  --suppress=CastIntegerToAddressAtReturn --error-exitcode=1 -Idaemon -D_GNU_SOURCE \
-	  -DCVNOTIFYD_VERSION='"$(VERSION)"' daemon
+	  -DCVNOTIFYD_VERSION='"$(VERSION)"' daemon man
 
 # --- installation ---
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(SYSCONFDIR)/cvnotifyd/conf.d \
 	  $(DESTDIR)$(UNITDIR) $(DESTDIR)$(PREFIX)/lib/sysusers.d $(DESTDIR)$(PREFIX)/lib/tmpfiles.d \
-	  $(DESTDIR)$(PREFIX)/share/doc/cvnotifyd/examples
+	  $(DESTDIR)$(PREFIX)/share/doc/cvnotifyd/examples \
+	  $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man8
 	install -m 0755 $(BUILD)/cvnotifyd $(DESTDIR)$(PREFIX)/bin/cvnotifyd
 	test -e $(DESTDIR)$(SYSCONFDIR)/cvnotifyd/cvnotifyd.yaml || \
 	  install -m 0644 conf/cvnotifyd.yaml $(DESTDIR)$(SYSCONFDIR)/cvnotifyd/cvnotifyd.yaml
@@ -121,6 +132,8 @@ install: all
 	  > $(DESTDIR)$(UNITDIR)/cvnotifyd.service
 	install -m 0644 systemd/cvnotifyd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/cvnotifyd.conf
 	install -m 0644 systemd/cvnotifyd.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/cvnotifyd.conf
+	install -m 0644 $(filter %.5,$(MAN_PAGES)) $(DESTDIR)$(PREFIX)/share/man/man5
+	install -m 0644 $(filter %.8,$(MAN_PAGES)) $(DESTDIR)$(PREFIX)/share/man/man8
 	install -m 0644 conf/*.yaml $(DESTDIR)$(PREFIX)/share/doc/cvnotifyd/examples
 	install -m 0644 README.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/cvnotifyd
 
@@ -128,7 +141,7 @@ clean:
 	rm -rf build
 
 help:
-	@echo 'make             build build/release/cvnotifyd'
+	@echo 'make             build build/release/cvnotifyd and build/release/man'
 	@echo 'make check       install what is missing, build with sanitizers, run every test'
 	@echo 'make check-clang build with clang, warnings as errors'
 	@echo 'make demo        show the main job on a local storage service'
@@ -141,4 +154,5 @@ help:
 
 .SECONDARY:
 .PHONY: all unit-programs bench-programs bench deps check check-clang includes demo format tidy install clean help
--include $(LIB_OBJ:.o=.d) $(BUILD)/daemon/main.d $(TEST_SRC:%.c=$(BUILD)/%.d) $(BENCH_OBJ:.o=.d)
+-include $(LIB_OBJ:.o=.d) $(BUILD)/daemon/main.d $(BUILD)/man/tables.d $(TEST_SRC:%.c=$(BUILD)/%.d)
+-include $(BENCH_OBJ:.o=.d)

@@ -368,7 +368,8 @@ static const struct config_row rows[] = {
      .type = CONFIG_OBJECTS,
      .offset = OFFSET(hooks),
      .table = &hook_table,
-     .help = "What to do about events, in this order."},
+     .help = "What to do about events, in this order. Without any, every message is deleted as "
+             "unmatched."},
     {.name = NULL},
 };
 
