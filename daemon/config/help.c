@@ -83,20 +83,20 @@ static void put_alternatives(struct buf *out, const struct config_row *row)
         buf_printf(out, "%s%s", i > 0 ? " | " : "", row->kinds[i].name);
 }
 
+/* What a number may be, and how long a short text. */
 static void put_range(struct buf *out, const struct config_row *row)
 {
-    char low[UNIT_TEXT_MAX], high[UNIT_TEXT_MAX];
     bool is_text = row->type == CONFIG_TEXT || row->type == CONFIG_TEMPLATE;
-    bool is_list = row->type == CONFIG_DURATIONS;
+    bool is_number = row->type == CONFIG_INT || row->type == CONFIG_OCTAL ||
+                     row->type == CONFIG_DURATION || row->type == CONFIG_DURATIONS ||
+                     row->type == CONFIG_SIZE;
+    char low[UNIT_TEXT_MAX], high[UNIT_TEXT_MAX];
 
-    if (row->min == 0 && row->max == 0)
+    if (row->max == 0 || !(is_number || (is_text && row->max < BOUND_TOLD)))
         return;
-    value_bound_text(row->type, row->min, low);
-    value_bound_text(row->type, row->max, high);
-    if (is_text && row->max < BOUND_TOLD)
-        buf_printf(out, ", %s..%s bytes", low, high);
-    else if (!is_text)
-        buf_printf(out, ", %s%s..%s", is_list ? "each " : "", low, high);
+    buf_printf(out, ", %s%s..%s%s", row->type == CONFIG_DURATIONS ? "each " : "",
+               value_bound_text(row->type, row->min, low),
+               value_bound_text(row->type, row->max, high), is_text ? " bytes" : "");
 }
 
 static void put_default(struct buf *out, const struct config_row *row)
@@ -106,8 +106,12 @@ static void put_default(struct buf *out, const struct config_row *row)
 
     if (is_list) {
         buf_puts(out, ", default [");
-        for (const char *c = row->text; *c != '\0'; c++)
-            buf_puts(out, *c == ' ' ? ", " : (char[]){*c, '\0'});
+        for (const char *c = row->text; *c != '\0'; c++) {
+            if (*c != ' ')
+                buf_putc(out, *c);
+            else if (c[1] != ' ')
+                buf_puts(out, ", ");
+        }
         buf_putc(out, ']');
     } else if (row->text[0] != '\0') {
         const char *quote = strchr(row->text, ' ') != NULL ? "\"" : "";

@@ -36,6 +36,13 @@ void help_text_wrap(struct buf *out, const char *text, unsigned indent, unsigned
     buf_putc(out, '\n');
 }
 
+/* A text below a row's facts. */
+static void put_line(struct buf *out, const char *text)
+{
+    buf_printf(out, "%*s", TEXT_COLUMN, "");
+    help_text_wrap(out, text, TEXT_COLUMN, TEXT_COLUMN);
+}
+
 static void put_row(struct buf *out, const struct config_row *row, const char *keys)
 {
     autofree char *facts = help_facts(row);
@@ -47,8 +54,12 @@ static void put_row(struct buf *out, const struct config_row *row, const char *k
     else
         buf_printf(out, "%*s", (int)(TEXT_COLUMN - KEY_COLUMN - len), "");
     help_text_wrap(out, facts, TEXT_COLUMN, TEXT_COLUMN);
-    buf_printf(out, "%*s", TEXT_COLUMN, "");
-    help_text_wrap(out, row->help != NULL ? row->help : "", TEXT_COLUMN, TEXT_COLUMN);
+    if (row->help != NULL)
+        put_line(out, row->help);
+    for (const struct config_kind *kind = row->kinds; kind != NULL && kind->name != NULL; kind++) {
+        autofree char *line = xasprintf("%s: %s", kind->name, *kind->doc);
+        put_line(out, line);
+    }
 }
 
 static void put_section(struct buf *out, const struct help_section *section)

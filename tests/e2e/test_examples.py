@@ -83,22 +83,29 @@ def plain(value):
     return value.strip('"')
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
-def test_an_example_is_good(place, example):
-    # given the files, the user and the variables that it names, here instead of there
-    text = example.read_text().replace("/etc/cvnotifyd/", f"{place}/")
+def put_in_place(place, text, name, mode=0o644):
+    """Writes an example with the files and the user that it names, here instead of there; its path."""
+    text = text.replace("/etc/cvnotifyd/", f"{place}/")
     text = re.sub(r"^( +user:) \w+", rf"\1 {pwd.getpwuid(os.getuid())[0]}", text, flags=re.M)
     for key, path in re.findall(r"(?m)^[^#\n]*?\b(\w+_file): ([^\s,}]+)", text):
         pathlib.Path(path).touch(mode=0o600)
         pathlib.Path(path).write_text(SECRETS[key])
-    config = place / example.name
+    config = place / name
     config.write_text(text)
-    config.chmod(0o644)  # no example holds a secret
+    config.chmod(mode)
+    return config
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_is_good(place, example):
+    # given the files, the user and the variables that it names, here instead of there
+    # in a file for everybody's eyes, for none holds a secret
+    config = put_in_place(place, example.read_text(), example.name)
     # when it is checked
     result = run("-t", "-c", config, **ENVIRONMENT)
     # then it is good, and the plan names each of its queues and hooks
     assert result.returncode == 0, result.stdout + result.stderr
-    names = re.findall(r"(?m)^  - name: (\S+)", text.partition("\nqueues:")[2])
+    names = re.findall(r"(?m)^  - name: (\S+)", config.read_text().partition("\nqueues:")[2])
     assert len(names) >= 2
     for name in names:
         assert re.search(rf"(?m)^(queue|hook) {name}: ", result.stdout), result.stdout

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: MIT
+"""The manual's pages and --help: made of the program's rows, true to its code, their examples good."""
+import os
+import pathlib
+import re
+import signal
+import subprocess
+
+import pytest
+
+from support.daemon import ROOT, program, run
+from test_examples import ENVIRONMENT, known_settings, put_in_place
+
+DAEMON = ROOT / "daemon"
+PAGES = ["cvnotifyd.8", "cvnotifyd.yaml.5"]
+EXAMPLE = re.compile(r'^\.\\" example: (\S+)\n\.Bd [^\n]*\n(.*?)^\.Ed$', re.M | re.S)
+KINDS = {"identities": ("sas", "shared_key", "connection_string"), "hooks": ("exec", "file", "syslog")}
+
+
+def built(page):
+    """A page as it is installed, made beside the program under test."""
+    return pathlib.Path(program()).parent / "man" / page
+
+
+def source(path):
+    return (DAEMON / path).read_text()
+
+
+def shown(page):
+    """A page as a reader sees it, without what makes letters bold, its blanks made one."""
+    text = subprocess.run(["mandoc", "-T", "ascii", built(page)], capture_output=True, text=True, check=True).stdout
+    return re.sub(r"\s+", " ", re.sub(r".\x08", "", text))
+
+
+def both():
+    return shown(PAGES[0]) + shown(PAGES[1])
+
+
+def examples():
+    return [(f"{page}-{name}", text) for page in PAGES
+            for name, text in EXAMPLE.findall((ROOT / "man" / f"{page}.in").read_text())]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_is_good_mdoc(page):
+    result = subprocess.run(["mandoc", "-T", "lint", built(page)], capture_output=True, text=True)
+    # other programs' pages need not be installed here
+    assert [line for line in result.stdout.splitlines() if "referenced manual not found" not in line] == []
+    # and those of ours are there
+    named = re.findall(r"(?m)^\.Xr (cvnotifyd\S*) (\d)", built(page).read_text())
+    assert named and {f"{name}.{section}" for name, section in named} <= set(PAGES)
+
+
+@pytest.mark.parametrize("text", [text for _, text in examples()], ids=[name for name, _ in examples()])
+def test_an_example_of_the_manual_is_good(place, text):
+    config = put_in_place(place, text, "example.yaml", 0o600)
+    result = run("-t", "-c", config, **ENVIRONMENT)
+    assert result.returncode == 0, result.stdout + result.stderr
+    for hook in re.findall(r"(?m)^  - name: (\S+)", text.partition("hooks:")[2]):
+        assert re.search(rf"(?m)^hook {hook}: ", result.stdout), result.stdout
+
+
+def test_there_are_examples_to_check():
+    assert len(examples()) >= 7
+
+
+def test_every_setting_is_in_the_table_of_its_map():
+    # given the built page, cut at its headings
+    text = built("cvnotifyd.yaml.5").read_text()
+    parts = {heading: body for heading, body in re.findall(r"(?ms)^\.S[sh] (.*?)\n(.*?)(?=^\.S[sh] |\Z)", text)}
+    parts[""] = parts["The whole file"]
+    for path, default in known_settings().items():
+        where, _, key = path.rpartition(".")
+        # then each key has its entry there, an identity kind's in its kind's part
+        places = [where] + [f"{where}.{kind}" for kind in KINDS.get(where, ())]
+        entries = [entry for place in places
+                   for entry in re.findall(r"(?ms)^\.It(.*?)(?=^\.It |^\.El)", parts.get(place, ""))
+                   if f'Ic "{key}"' in entry.splitlines()[0]]
+        assert entries, path
+        # and says its default
+        if default:
+            text = default.replace(" ", ", ") if f"[{default.split()[0]}" in entries[0] else default
+            assert text in entries[0], f"{path}: {entries[0]}"
+
+
+def test_every_kind_has_its_part():
+    text = built("cvnotifyd.yaml.5").read_text()
+    for list_name, kinds in KINDS.items():
+        for kind in kinds:
+            assert f"\n.Ss {list_name}.{kind}\n" in text
+
+
+def test_every_option_is_in_the_page_and_in_the_help():
+    rows = re.findall(r"\{(?:\.letter = '(\w)',\s*)?\.name = \"([a-z-]+)\"", source("options.c"))
+    assert len(rows) >= 6
+    page, text = shown("cvnotifyd.8"), run("--help").stdout
+    for letter, name in rows:
+        assert f"--{name}" in page and f"--{name}" in text
+        assert not letter or (f"-{letter}, --{name}" in page and f"-{letter}, --{name}" in text)
+
+
+def test_every_exit_status_is_in_the_page():
+    names = set(re.findall(r"\bEX_[A-Z]+\b", source("main.c") + source("options.c") + source("base/alloc.c")))
+    body = re.search(r"(?ms)^\.Sh EXIT STATUS\n(.*?)^\.Sh ", built("cvnotifyd.8").read_text())[1]
+    assert len(names) >= 6
+    assert {getattr(os, name) for name in names} == {int(status) for status in re.findall(r"(?m)^\.It (\d+)$", body)}
+
+
+def test_every_signal_is_in_the_page():
+    names = set(re.findall(r"loop_on_signal\(.*?, SIG(\w+)", source("main.c")))
+    body = re.search(r"(?ms)^\.Sh SIGNALS\n(.*?)^\.Sh ", built("cvnotifyd.8").read_text())[1]
+    assert names == {name for line in re.findall(r"(?m)^\.It (.*)$", body) for name in re.findall(r"[A-Z0-9]+", line)}
+    assert all(hasattr(signal, f"SIG{name}") for name in names)
+
+
+def test_every_value_of_a_message_is_in_the_page():
+    own = re.findall(r'\{"(\w+)", get_', source("hook/values.c"))
+    of_event = re.findall(r'"(\w+)"', re.search(r"field_names\[\] = \{(.*?)\}", source("event/event.c"), re.S)[1])
+    page = shown("cvnotifyd.yaml.5")
+    assert len(own) >= 5 and len(of_event) >= 7
+    for name in own + of_event:
+        assert f"{{{name}}} CVN_{name.upper()} " in page, name
+
+
+def test_every_event_is_in_the_page():
+    names = re.search(r"names\[\] = \{(.*?)\}", source("event/event.c"), re.S)[1]
+    page = built("cvnotifyd.yaml.5").read_text()
+    for name in re.findall(r'"([\w.]+)"', names):
+        assert f"\n.It {name}\n" in page, name
+
+
+def test_every_reason_of_poison_is_in_the_page():
+    reasons = set(re.findall(r'"([a-z]+-[a-z0-9-]+)"', source("event/event.c") + source("event/custom_vision.c")))
+    reasons |= set(re.findall(r'\bpoison\(delivery, "([\w-]+)"', source("flow/delivery.c")))
+    reasons |= set(re.findall(r'\breject\(step, "([\w-]+)"', source("flow/dispatch.c")))
+    assert len(reasons) >= 15
+    page = built("cvnotifyd.yaml.5").read_text()
+    for reason in reasons:
+        assert f"\n.It {reason}\n" in page, reason
+
+
+def test_every_member_of_a_poison_record_is_in_the_page():
+    members = re.findall(r'put_\w+\(json, "(\w+)"', source("flow/poison.c")) + ["done"]
+    page = shown("cvnotifyd.yaml.5")
+    for member in members:
+        assert f'"{member}":' in page, member
+
+
+def test_every_variable_that_the_daemon_reads_is_in_the_page():
+    code = "".join(path.read_text() for path in DAEMON.rglob("*.c"))
+    names = set(re.findall(r'\b(?:getenv|put_own_env)\((?:env, )?"(\w+)"', code))
+    assert {"CREDENTIALS_DIRECTORY", "PATH", "no_proxy"} <= names
+    page = shown("cvnotifyd.8")
+    assert {name for name in names if name not in page} == set()
+
+
+def test_every_line_of_the_diagnostics_is_one_of_the_program():
+    code = "".join(path.read_text() for path in DAEMON.rglob("*.c"))
+    code = re.sub(r'"\s*\n\s*"', "", code)
+    body = re.search(r"(?ms)^\.Sh DIAGNOSTICS\n(.*?)^\.Sh ", built("cvnotifyd.8").read_text())[1]
+    lines = re.findall(r"(?m)^\.It (.*)$", body)
+    assert len(lines) >= 10
+    for line in lines:
+        said = re.split(r"\.\.\.|:| N | failed| interrupted", line)[0].split()
+        assert " ".join(said[:4]) in code, line
+
+
+# --- --help KEY ---
+
+def test_help_tells_all_of_a_setting():
+    result = run("--help", "queues.poll_min")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "queues.poll_min" in result.stdout and "duration, 10ms..1h, default 250ms" in result.stdout
+    # the end of the path will do, and so does -h, or a =
+    assert run("--help", "poll_min").stdout == run("-h", "poll_min").stdout == run("--help=poll_min").stdout \
+        == result.stdout
+
+
+def test_help_tells_all_settings_of_a_map():
+    text = run("--help", "hooks.exec").stdout
+    assert "Runs a program" in text
+    keys = [path.rpartition(".")[2] for path in known_settings() if path.startswith("hooks.exec.")]
+    for key in keys:
+        assert re.search(rf"(?m)^  {key}\b", text), key
+    # of hooks: the kinds, each with what it is for
+    text = run("--help", "hooks").stdout
+    assert "exec, file, syslog" in text and "exec: Runs a program" in text
+
+
+def test_help_settings_tells_everything_in_80_columns():
+    text = run("--help", "settings").stdout
+    for path in known_settings():
+        assert re.search(rf"(?m)^  (.*, )?{path.rpartition('.')[2]}\b", text), path
+    assert [line for line in text.splitlines() if len(line) > 80] == []
+
+
+def test_help_about_an_unknown_setting_names_the_nearest():
+    result = run("--help", "hooks.exec.timeuot")
+    assert (result.returncode, result.stdout) == (64, "")
+    assert '"hooks.exec.timeout"?' in result.stderr
+
+
+def test_help_takes_one_setting():
+    result = run("--help", "queues", "hooks")
+    assert result.returncode == 0 and result.stdout.startswith("queues")
+    # and an option behind it is no setting
+    assert run("--help", "-t").stdout.startswith("usage:")
