@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The manual's pages and --help: made of the program's rows, true to its code, their examples good."""
+import json
 import os
 import pathlib
 import re
@@ -8,13 +9,13 @@ import subprocess
 
 import pytest
 
+from support import messages
 from support.daemon import ROOT, program, run
 from test_examples import ENVIRONMENT, known_settings, put_in_place
 
 DAEMON = ROOT / "daemon"
 PAGES = ["cvnotifyd.8", "cvnotifyd.yaml.5"]
 EXAMPLE = re.compile(r'^\.\\" example: (\S+)\n\.Bd [^\n]*\n(.*?)^\.Ed$', re.M | re.S)
-KINDS = {"identities": ("sas", "shared_key", "connection_string"), "hooks": ("exec", "file", "syslog")}
 
 
 def built(page):
@@ -24,6 +25,11 @@ def built(page):
 
 def source(path):
     return (DAEMON / path).read_text()
+
+
+# Where a map may be one of several kinds, which there are.
+KINDS = {"identities": re.findall(r"\brow\((\w+)\)", source("identity/kinds.c").partition("#define DECLARE")[0]),
+         "hooks": re.findall(r"&hook_kind_(\w+),\n", source("hook/kinds.c"))}
 
 
 def shown(page):
@@ -60,6 +66,39 @@ def test_an_example_of_the_manual_is_good(place, text):
         assert re.search(rf"(?m)^hook {hook}: ", result.stdout), result.stdout
 
 
+def literal(page, mark):
+    """The block of a page's source behind a comment."""
+    text = (ROOT / "man" / f"{page}.in").read_text()
+    return re.search(rf'^\.\\" {mark}\n\.Bd [^\n]*\n(.*?)^\.Ed$', text, re.M | re.S)[1]
+
+
+def test_the_trial_of_the_manual_works(place, azurite):
+    # given the page's script that posts, its configuration for the emulator, and this emulator
+    post = re.search(r"cat >post.py\n(.*?)\n\$ ", literal("cvnotifyd.8", "trial"), re.S)[1]
+    post = post.replace("http://127.0.0.1:10001/devstoreaccount1", azurite.url)
+    text = dict(examples())["cvnotifyd.yaml.5-emulator"]
+    config = put_in_place(place, text.replace("UseDevelopmentStorage=true", azurite.connection_string()), "test.yaml",
+                          0o600)
+    # when it is posted to and worked off
+    subprocess.run(["/usr/bin/python3", "-c", post], check=True)
+    result = run("--once", "-c", config)
+    # then the hook has shown the event
+    assert result.returncode == 0 and "customvision.training.completed" in result.stderr, result.stderr
+
+
+def test_the_replay_of_the_manual_works(queue):
+    # given a record in the poison queue
+    message = messages.training()
+    queue.poison().client.create_queue()
+    queue.poison().post({"cvnotifyd": 1, "reason": "rejected", "text": json.dumps(message)})
+    queue.poison().post({"cvnotifyd": 1, "reason": "not-json", "text": "{oops}"})
+    # when the page's lines are run
+    exec(literal("cvnotifyd.8", "replay"), {"queue": queue.client, "poison": queue.poison().client})
+    # then its message is in the queue again, and what can not be helped stays
+    assert [json.loads(m.content) for m in queue.visible()] == [message]
+    assert queue.poison().count() == 1
+
+
 def test_there_are_examples_to_check():
     assert len(examples()) >= 7
 
@@ -86,6 +125,7 @@ def test_every_setting_is_in_the_table_of_its_map():
 def test_every_kind_has_its_part():
     text = built("cvnotifyd.yaml.5").read_text()
     for list_name, kinds in KINDS.items():
+        assert len(kinds) >= 3
         for kind in kinds:
             assert f"\n.Ss {list_name}.{kind}\n" in text
 
