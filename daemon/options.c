@@ -176,13 +176,12 @@ static bool must_have_argument(const struct option_row *row)
     return row->argument != NULL && row->argument[0] != '[';
 }
 
-/* The rows as getopt_long wants them. An argument that may be left out is taken by hand, for getopt
+/* The rows as getopt_long wants them, into zeroed forms. An argument that may be left out is taken by hand, for getopt
  * knows it only as --name=ARGUMENT. */
 static void make_forms(struct forms *forms)
 {
     char *letter = forms->letters;
 
-    *forms = (struct forms){.longs = {{0}}};
     for (unsigned i = 0; option_rows[i].name != NULL; i++) {
         const struct option_row *row = &option_rows[i];
         bool has_letter = row->letter != '\0';
@@ -217,7 +216,7 @@ static const char *take_next(int argc, char **argv)
 struct options options_parse(int argc, char **argv)
 {
     struct options options = {.config = DEFAULT_CONFIG};
-    struct forms forms;
+    struct forms forms = {.longs = {{0}}};
     int value;
 
     make_forms(&forms);

@@ -49,7 +49,7 @@ static void put_text(const char *text)
         }
         put_word(text, len, column == 0);
         column += len + 1;
-        if (text[len - 1] == '.')
+        if (len > 0 && text[len - 1] == '.')
             column = LINE_COLUMNS;
         text += len;
         text += strspn(text, " ");
@@ -138,18 +138,16 @@ static void put_options(void)
 /* --- the page --- */
 
 /* False when the mark means nothing. */
-static bool put_mark(char *line)
+static bool put_mark(const char *line)
 {
-    char *path = line + strcspn(line, " ");
+    const char *path = line + strcspn(line, " ");
+    struct mark mark = {.path = path + strspn(path, " "), .kinds = str_starts(line, "@kinds ")};
 
-    if (*path != '\0')
-        *path++ = '\0';
-    struct mark mark = {.path = path, .kinds = str_equal(line, "@kinds")};
     if (str_equal(line, "@options")) {
         put_options();
         return true;
     }
-    if (!mark.kinds && !str_equal(line, "@settings"))
+    if (!mark.kinds && !str_equal(line, "@settings") && !str_starts(line, "@settings "))
         return false;
     help_each_section(&settings_table, put_section, &mark);
     return mark.found;
@@ -166,7 +164,7 @@ int main(void)
         }
         line[strcspn(line, "\n")] = '\0';
         if (!put_mark(line)) {
-            fprintf(stderr, "tables: nothing is known about \"%s\"\n", line);
+            fprintf(stderr, "tables: a mark that means nothing: %s\n", line);
             return 1;
         }
     }
