@@ -288,26 +288,40 @@ bool flow_is_alive(const struct flow *flow)
     return true;
 }
 
+/* Why a queue is not being read; the caller frees. NULL when its last answer was good. */
+static char *listener_trouble(const struct listener *listener)
+{
+    const char *name = listener_plan(listener)->settings->name;
+    const struct err *err;
+
+    if (listener_failures(listener, &err) > 0)
+        return xasprintf("; %s: %s", name, err->text);
+    return listener_has_answered(listener) ? NULL : xasprintf("; %s: no answer yet", name);
+}
+
 char *flow_status(const struct flow *flow)
 {
     const struct station *station;
     struct listener_counts counts;
-    autobuf text;
+    unsigned queues = 0, good = 0;
+    autobuf troubles;
 
     sum(flow, &counts);
-    buf_init(&text, BUF_ANY_SIZE);
-    buf_printf(&text, "%" PRIu64 " received, %" PRIu64 " done, %" PRIu64 " poisoned, %u in hand",
-               counts.received, counts.ended[DELIVERY_DONE], counts.ended[DELIVERY_POISONED],
-               counts.in_hand);
+    buf_init(&troubles, BUF_ANY_SIZE);
     TAILQ_FOREACH (station, &flow->stations, entry) {
-        const struct err *err;
-
-        if (!station->retired && listener_failures(station->listener, &err) > 0)
-            buf_printf(&text, "; %s: %s", listener_plan(station->listener)->settings->name,
-                       err->text);
+        if (station->retired)
+            continue;
+        autofree char *trouble = listener_trouble(station->listener);
+        queues++;
+        good += trouble == NULL;
+        buf_puts(&troubles, trouble == NULL ? "" : trouble);
     }
     autofree char *broken = lanes_broken(flow->lanes);
     if (broken != NULL)
-        buf_printf(&text, "; broken hooks: %s", broken);
-    return buf_take(&text);
+        buf_printf(&troubles, "; broken hooks: %s", broken);
+    return xasprintf("queues answering: %u of %u; %" PRIu64 " received, %" PRIu64 " done, %" PRIu64
+                     " poisoned, %u in hand%s",
+                     good, queues, counts.received, counts.ended[DELIVERY_DONE],
+                     counts.ended[DELIVERY_POISONED], counts.in_hand,
+                     troubles.len > 0 ? troubles.data : "");
 }

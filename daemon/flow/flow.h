@@ -52,7 +52,7 @@ bool flow_has_answered(const struct flow *flow);
 bool flow_is_exhausted(const struct flow *flow, unsigned tries, const struct err **ret_err);
 /* Every queue makes progress. */
 bool flow_is_alive(const struct flow *flow);
-/* One line on how things are, in fresh memory. */
+/* One line on how things are, in fresh memory: how many queues answer, counts, what is wrong. */
 char *flow_status(const struct flow *flow);
 
 #endif

@@ -18,6 +18,11 @@ def once(place, config, **env):
     return run("-c", path, "--once", timeout=120, **env)
 
 
+def status_of(running):
+    """What the service manager was last told."""
+    return [pairs["STATUS"] for _, pairs in running.notify.messages if "STATUS" in pairs][-1]
+
+
 def test_usr1_polls_now(queue, scripts, daemon):
     # given a daemon that has slowed down on an idle queue
     running = daemon({"queues": [queue.config(poll_min="10s", poll_max="60s")],
@@ -235,7 +240,7 @@ def test_the_service_manager_is_told(queue, daemon):
                      env={"WATCHDOG_USEC": "2000000"})
     notify = running.notify
     assert notify.count("READY") == 1
-    assert any("STATUS" in pairs for _, pairs in notify.messages)
+    assert status_of(running).startswith("queues answering: 1 of 1; 0 received, 0 done")
     # when it lives on, then it gives the sign in time
     wait_until(lambda: notify.count("WATCHDOG") >= 3, 8, "three signs of life")
     beats = notify.times("WATCHDOG")
@@ -263,8 +268,10 @@ def test_ready_comes_even_when_the_service_does_not_answer(place, queue, daemon)
     (port,) = process.free_ports(1)
     url = f"http://127.0.0.1:{port}/devstoreaccount1/{queue.name}"
     running = daemon({"queues": [queue.config(url=url)], "hooks": [exec_hook("report", "*", "/bin/true")]}, wait=False)
-    # then the daemon is ready all the same, and stays
+    # then the daemon is ready all the same, says what is wrong, and stays
     running.wait_ready(12)
+    assert "queues answering: 0 of 1; " in status_of(running)
+    assert f"; {queue.name}: " in status_of(running)
     stays_true(running.is_running, 1, "the daemon to live")
 
 
