@@ -19,6 +19,7 @@
 #include "base/unit.h"
 #include "flow/flow.h"
 #include "flow/settings.h"
+#include "identity/source.h"
 #include "loop/child.h"
 #include "loop/loop.h"
 #include "loop/logsink.h"
@@ -75,13 +76,14 @@ static void print_list(const char *what, const struct config_texts *list)
         printf("%s%s", i == 0 ? what : ", ", list->items[i]);
 }
 
-/* A credential is there only when the service manager starts us. */
+/* A credential is there only when the service manager starts us, and for the daemon alone. */
 static void print_unchecked(const struct identity_settings *identity)
 {
     const char *credential = config_credential(&identity_table, identity);
 
-    if (credential != NULL && getenv("CREDENTIALS_DIRECTORY") == NULL)
-        printf("  credential %s: not checked, for $CREDENTIALS_DIRECTORY is not set\n", credential);
+    if (credential != NULL && !source_has_credentials())
+        printf("  credential %s: not checked, for there is no $CREDENTIALS_DIRECTORY here\n",
+               credential);
 }
 
 static void print_queue(const struct queue_plan *plan)

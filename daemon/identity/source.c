@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "config/mistakes.h"
@@ -33,24 +34,30 @@ struct source {
     struct reading *reading; /* NULL when none is under way */
 };
 
-static bool read_credential(const char *name, bool allow_readable, struct secret *ret_secret,
-                            bool *ret_unchecked, struct err *err)
+/* The manager hides the directory from a unit's other processes, such as ExecReload's. */
+bool source_has_credentials(void)
 {
     const char *directory = getenv("CREDENTIALS_DIRECTORY");
 
+    return directory != NULL && *directory != '\0' && access(directory, X_OK) == 0;
+}
+
+static bool read_credential(const char *name, bool allow_readable, struct secret *ret_secret,
+                            bool *ret_unchecked, struct err *err)
+{
     if (*name == '\0' || strchr(name, '/') != NULL || strcmp(name, "..") == 0)
         return err_set(err, ERR_AUTH,
                        "\"%s\" is no name of a credential: a file name without "
                        "slashes is due",
                        name);
-    if (directory == NULL || *directory == '\0') {
+    if (!source_has_credentials()) {
         *ret_unchecked = true;
         return err_set(err, ERR_AUTH,
                        "no $CREDENTIALS_DIRECTORY to read the credential %s from: give the unit a "
                        "LoadCredential=%s:FILE",
                        name, name);
     }
-    autofree char *path = xasprintf("%s/%s", directory, name);
+    autofree char *path = xasprintf("%s/%s", getenv("CREDENTIALS_DIRECTORY"), name);
     return secret_read_file(path, allow_readable, ret_secret, err);
 }
 

@@ -42,8 +42,10 @@ void source_refused(struct source *source);
 /* Adds to a refusal's sentence why the secret can not change by itself. */
 void source_explain(const struct source *source, struct err *err);
 
+/* Whether there is a $CREDENTIALS_DIRECTORY that we may look into. */
+bool source_has_credentials(void);
 /* Reads a setting at once (blocks). ERR_AUTH when it can not be had; a credential without
- * $CREDENTIALS_DIRECTORY fails with *ret_unchecked set, which is no mistake of the configuration's. */
+ * source_has_credentials fails with *ret_unchecked set, which is no mistake of the configuration's. */
 bool source_read(const struct config_secret *setting, bool allow_readable,
                  struct secret *ret_secret, bool *ret_unchecked, struct err *err) MUST_CHECK;
 /* The same for a kind's check. name is the setting's row in map. False, with a mistake added unless

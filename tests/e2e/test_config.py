@@ -185,6 +185,9 @@ def test_a_credential_is_checked_where_there_are_credentials(place):
     assert check(place, text, CREDENTIALS_DIRECTORY=str(folder)).returncode == 78
     (folder / "queue-sas").write_text("sv=2021-02-12&sp=raup&sig=AAAA")
     assert check(place, text, CREDENTIALS_DIRECTORY=str(folder)).returncode == 0
+    # one that is hidden, as systemd does it for ExecReload=, is as good as none
+    hidden = check(place, text, CREDENTIALS_DIRECTORY=f"{place}/hidden")
+    assert hidden.returncode == 0 and "not checked" in hidden.stdout
 
 
 def test_json_is_yaml(place):
