@@ -96,6 +96,12 @@ demo: deps
 	@$(MAKE) -j$$(nproc) all
 	@tests/demo/demo.sh $(BUILD)/cvnotifyd
 
+# The service as users meet it: installed in a Debian of its own that is booted for the tests. Needs root.
+check-systemd:
+	@tests/support/deps.sh machine
+	@$(MAKE) -j$$(nproc) all
+	@BUILD=$(BUILD) tests/systemd/machine.sh
+
 # The other compiler, warnings as errors.
 check-clang: deps
 	@$(MAKE) -j$$(nproc) BUILD=build/clang CC=clang CFLAGS='-O2 -g -Werror' all unit-programs bench-programs
@@ -120,22 +126,39 @@ tidy:
 
 # --- installation ---
 
+# Where the shipped files name a program or the configuration. The program itself looks in /etc: with
+# another SYSCONFDIR the unit says -c.
+relocate := sed -e 's|/usr/bin/|$(PREFIX)/bin/|g' -e 's|/usr/share/|$(PREFIX)/share/|g' \
+                -e 's|/etc/cvnotifyd|$(SYSCONFDIR)/cvnotifyd|g'
+bindir   := $(DESTDIR)$(PREFIX)/bin
+confdir  := $(DESTDIR)$(SYSCONFDIR)/cvnotifyd
+unitdir  := $(DESTDIR)$(UNITDIR)
+docdir   := $(DESTDIR)$(PREFIX)/share/doc/cvnotifyd
+mandir   := $(DESTDIR)$(PREFIX)/share/man
+sysusers := $(DESTDIR)$(PREFIX)/lib/sysusers.d
+tmpfiles := $(DESTDIR)$(PREFIX)/lib/tmpfiles.d
+
+# A configuration that is there stays as it is, its directory too.
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(SYSCONFDIR)/cvnotifyd/conf.d \
-	  $(DESTDIR)$(UNITDIR) $(DESTDIR)$(PREFIX)/lib/sysusers.d $(DESTDIR)$(PREFIX)/lib/tmpfiles.d \
-	  $(DESTDIR)$(PREFIX)/share/doc/cvnotifyd/examples \
-	  $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man8
-	install -m 0755 $(BUILD)/cvnotifyd $(DESTDIR)$(PREFIX)/bin/cvnotifyd
-	test -e $(DESTDIR)$(SYSCONFDIR)/cvnotifyd/cvnotifyd.yaml || \
-	  install -m 0644 conf/cvnotifyd.yaml $(DESTDIR)$(SYSCONFDIR)/cvnotifyd/cvnotifyd.yaml
-	sed 's|/usr/bin/|$(PREFIX)/bin/|g' systemd/cvnotifyd.service \
-	  > $(DESTDIR)$(UNITDIR)/cvnotifyd.service
-	install -m 0644 systemd/cvnotifyd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/cvnotifyd.conf
-	install -m 0644 systemd/cvnotifyd.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/cvnotifyd.conf
-	install -m 0644 $(filter %.5,$(MAN_PAGES)) $(DESTDIR)$(PREFIX)/share/man/man5
-	install -m 0644 $(filter %.8,$(MAN_PAGES)) $(DESTDIR)$(PREFIX)/share/man/man8
-	install -m 0644 conf/*.yaml $(DESTDIR)$(PREFIX)/share/doc/cvnotifyd/examples
-	install -m 0644 README.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/cvnotifyd
+	install -d $(bindir) $(unitdir) $(sysusers) $(tmpfiles) $(docdir)/examples $(mandir)/man5 $(mandir)/man8
+	mkdir -p $(confdir)/conf.d
+	install -m 0755 $(BUILD)/cvnotifyd $(bindir)/cvnotifyd
+	$(relocate) systemd/cvnotifyd.service | install -m 0644 /dev/stdin $(unitdir)/cvnotifyd.service
+	install -m 0644 systemd/cvnotifyd.sysusers $(sysusers)/cvnotifyd.conf
+	$(relocate) systemd/cvnotifyd.tmpfiles | install -m 0644 /dev/stdin $(tmpfiles)/cvnotifyd.conf
+	test -e $(confdir)/cvnotifyd.yaml || \
+	  $(relocate) conf/cvnotifyd.yaml | install -m 0640 /dev/stdin $(confdir)/cvnotifyd.yaml
+	install -m 0644 $(filter %.5,$(MAN_PAGES)) $(mandir)/man5
+	install -m 0644 $(filter %.8,$(MAN_PAGES)) $(mandir)/man8
+	install -m 0644 README.md LICENSE $(docdir)
+	install -m 0644 conf/*.yaml $(docdir)/examples
+	$(relocate) systemd/hardening.conf | install -m 0644 /dev/stdin $(docdir)/examples/hardening.conf
+
+# The configuration, the user and what the daemon kept stay.
+uninstall:
+	rm -f $(bindir)/cvnotifyd $(unitdir)/cvnotifyd.service $(sysusers)/cvnotifyd.conf \
+	  $(tmpfiles)/cvnotifyd.conf $(mandir)/man5/cvnotifyd.yaml.5 $(mandir)/man8/cvnotifyd.8
+	rm -rf $(docdir)
 
 clean:
 	rm -rf build
@@ -143,16 +166,18 @@ clean:
 help:
 	@echo 'make             build build/release/cvnotifyd and build/release/man'
 	@echo 'make check       install what is missing, build with sanitizers, run every test'
+	@echo 'make check-systemd  the service in a Debian of its own, booted (root)'
 	@echo 'make check-clang build with clang, warnings as errors'
 	@echo 'make demo        show the main job on a local storage service'
 	@echo 'make bench       measure speed and memory against the budgets; BENCH=quick is shorter'
-	@echo 'make install     DESTDIR= PREFIX=/usr SYSCONFDIR=/etc'
+	@echo 'make install     DESTDIR= PREFIX=/usr SYSCONFDIR=/etc UNITDIR=; make uninstall keeps the configuration'
 	@echo 'make deps        install what the build and the tests need (Debian, npm)'
 	@echo 'make format      clang-format; make tidy: clang-tidy and cppcheck'
 	@echo 'make includes    check that includes point down'
 	@echo 'make clean'
 
 .SECONDARY:
-.PHONY: all unit-programs bench-programs bench deps check check-clang includes demo format tidy install clean help
+.PHONY: all unit-programs bench-programs bench deps check check-systemd check-clang includes demo \
+        format tidy install uninstall clean help
 -include $(LIB_OBJ:.o=.d) $(BUILD)/daemon/main.d $(BUILD)/man/tables.d $(TEST_SRC:%.c=$(BUILD)/%.d)
 -include $(BENCH_OBJ:.o=.d)

@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: MIT
 # Installs what building, checking and the demo need on Debian 12, where something is missing: Debian's
 # packages, as root, and Azurite from npm into tests/node_modules. Says what to do where it can not.
+# usage: deps.sh [machine]    machine: also what tests/systemd boots its Debian with
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
 build=(pkg-config libevent-dev libcurl4-openssl-dev libyajl-dev libexpat1-dev libyaml-dev libsystemd-dev libssl-dev)
-check=(libcmocka-dev mandoc python3 python3-pytest python3-pytest-xdist python3-azure-storage rsyslog openssl)
+check=(libcmocka-dev mandoc python3 python3-pytest python3-pytest-xdist python3-azure-storage rsyslog openssl systemd)
+[ "${1:-}" = machine ] && check+=(debootstrap systemd-container)
 
 missing_packages() {
     local name
