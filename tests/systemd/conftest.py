@@ -56,7 +56,6 @@ def scripts():
 def service(request):
     """The installed service, stopped. What the journal has of it is shown when the test fails."""
     made = Service()
-    made.clean_up()
     yield made
     print("the journal:", *(f"{e.get('_COMM', '?')}: {e.get('MESSAGE')}" for e in made.entries()[-60:]), sep="\n")
     made.clean_up()

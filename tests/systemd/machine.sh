@@ -51,8 +51,11 @@ install_into_root() {
     printf '[Manager]\nShowStatus=no\nLogTarget=journal\n' >"$root/etc/systemd/system.conf.d/quiet.conf"
 }
 
+# Becomes the machine, which halts when this script is gone.
 boot() {
-    SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 timeout --foreground -k 10 "${LIMIT_S:-300}" \
+    exec 9>&-
+    export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1
+    exec setpriv --pdeathsig TERM -- timeout --foreground -k 15 "${LIMIT_S:-300}" \
         systemd-nspawn -q -D "$root" --volatile=overlay --private-network --register=no --keep-unit \
         --resolv-conf=off --timezone=off --hostname=cvnotifyd-test \
         --bind-ro="$PWD/tests:/tests" --bind-ro=/usr/lib/python3/dist-packages "${node_bind[@]}" \
@@ -69,7 +72,7 @@ make_root
 install_into_root
 colour=no
 [ -t 1 ] && colour=yes
-boot --color=$colour "$@" 9>&- | sed -u '/^Sending SIG/d; /^All filesystems/d; /^Exiting container/d' | tee "$root.log"
+boot --color=$colour "$@" | sed -u '/^Sending SIG/d; /^All filesystems/d; /^Exiting container/d' | tee "$root.log"
 status=${PIPESTATUS[0]}
 last=$(grep -E '^=.* in [0-9.]+s' <(sed 's/\x1b\[[0-9;]*m//g' "$root.log") | tail -n 1)
 passed=$(count passed) failed=$(count 'failed|errors?')
