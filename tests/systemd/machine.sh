@@ -57,7 +57,7 @@ boot() {
     export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1
     exec setpriv --pdeathsig TERM -- timeout --foreground -k 15 "${LIMIT_S:-300}" \
         systemd-nspawn -q -D "$root" --volatile=overlay --private-network --register=no --keep-unit \
-        --resolv-conf=off --timezone=off --hostname=cvnotifyd-test \
+        --resolv-conf=off --timezone=off \
         --bind-ro="$PWD/tests:/tests" --bind-ro=/usr/lib/python3/dist-packages "${node_bind[@]}" \
         --setenv=PYTEST_ADDOPTS="$*" -b -- --log-target=journal </dev/null
 }

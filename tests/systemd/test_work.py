@@ -6,6 +6,7 @@ import pathlib
 
 from service import LOGS, call
 from support import messages
+from support.azurite import ACCOUNT
 from support.daemon import exec_hook
 from support.wait import wait_until
 
@@ -13,11 +14,12 @@ FILE = {"name": "keep", "on": ["*"], "file": {"path": str(LOGS / "events.jsonl")
 SYSLOG = {"name": "tell", "on": ["*"], "syslog": {"facility": "local3", "level": "notice", "ident": "cv-told"}}
 
 
-def test_a_message_runs_a_program_a_file_and_syslog(either, queue, scripts):
-    # given one hook of each kind, and a queue that is reached by a name
-    command = scripts.recording("deploy", "echo deploying; touch /tmp/mark")
-    url = queue.url.replace("127.0.0.1", "localhost")
-    either.start({"queues": [queue.config(url=url)],
+def test_a_message_runs_a_program_a_file_and_syslog(either, azurite, queue, scripts):
+    # given one hook of each kind, and a queue in an account that has a name
+    command = scripts.recording("deploy", "touch /tmp/mark")
+    pathlib.Path("/etc/hosts").write_text(f"127.0.0.1 {ACCOUNT}.queue.storage.test\n")
+    url = f"http://{ACCOUNT}.queue.storage.test:{azurite.queue_port}/{queue.name}"
+    either.start({"allow_insecure": True, "queues": [queue.config(url=url)],
                   "hooks": [exec_hook("deploy", "export.*", command), FILE, SYSLOG]})
     # when an export ends
     document = messages.export()
