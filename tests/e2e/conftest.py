@@ -13,6 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
 
 from support.azurite import Azurite  # noqa: E402
 from support.daemon import Daemon  # noqa: E402
+from support.fake_queue import FakeService  # noqa: E402
 from support.queues import Queue  # noqa: E402
 from support.scripts import Scripts  # noqa: E402
 from support.syslog import Rsyslog  # noqa: E402
@@ -58,6 +59,15 @@ def new_queue(azurite):
 @pytest.fixture
 def queue(new_queue):
     return new_queue()
+
+
+@pytest.fixture
+def fake():
+    """A strict queue service that can answer badly. It must never be asked for what it has to refuse."""
+    service = FakeService()
+    yield service
+    service.close()
+    assert not service.violations
 
 
 @pytest.fixture
