@@ -9,6 +9,10 @@
 #include "codec/date.h"
 #include "codec/xml.h"
 
+/* An id is a UUID, a receipt some 30 characters; both go into URLs. */
+#define MAX_ID_LEN      128
+#define MAX_RECEIPT_LEN 2048
+
 enum field {
     FIELD_ID = 1 << 0,
     FIELD_INSERTED = 1 << 1,
@@ -73,10 +77,12 @@ static bool read_count(const char *text, unsigned *ret_count)
     return true;
 }
 
-static bool read_id(struct queue_message *message, const char *text)
+static bool read_name(const char *text, size_t len, size_t max, const char **ret_name)
 {
-    message->id = xstrdup(text);
-    return *text != '\0';
+    if (len == 0 || len > max)
+        return false;
+    *ret_name = xstrdup(text);
+    return true;
 }
 
 /* Puts an element's text to its place. False when it is not of the right form. */
@@ -85,14 +91,13 @@ static bool read_field(struct queue_message *message, enum field field, const ch
 {
     switch (field) {
     case FIELD_ID:
-        return read_id(message, text);
+        return read_name(text, len, MAX_ID_LEN, &message->id);
     case FIELD_INSERTED:
         return date_parse_http(text, &message->inserted_ms);
     case FIELD_EXPIRES:
         return date_parse_http(text, &message->expires_ms);
     case FIELD_RECEIPT:
-        message->pop_receipt = xstrdup(text);
-        return true;
+        return read_name(text, len, MAX_RECEIPT_LEN, &message->pop_receipt);
     case FIELD_DEQUEUED:
         return read_count(text, &message->dequeue_count);
     case FIELD_TEXT:
@@ -117,6 +122,16 @@ static bool end_field(struct parse *parse, const char *name, const char *text, s
     return true;
 }
 
+/* Whether the last message's id is one of those before it: two receipts, and one would be void. */
+static bool is_repeated(const struct message_list *list)
+{
+    for (unsigned i = 0; i + 1 < list->count; i++) {
+        if (str_equal(list->items[i].id, list->items[list->count - 1].id))
+            return true;
+    }
+    return false;
+}
+
 /* Names the first element that the message should have had. */
 static bool end_message(struct parse *parse)
 {
@@ -128,7 +143,7 @@ static bool end_message(struct parse *parse)
             return err_set(&parse->err, ERR_SERVER, "not a list of messages: %s is missing",
                            fields[i].element);
     }
-    return true;
+    return !is_repeated(&parse->list) || fail(parse, "a message stands there twice");
 }
 
 static bool on_close(void *arg, const char *name, unsigned depth, const char *text, size_t len)

@@ -96,7 +96,7 @@ static bool read_put(const struct http_reply *reply, struct result *result, stru
 static bool read_update(const struct http_reply *reply, struct result *result, struct err *err)
 {
     result->answer.pop_receipt = http_reply_header(reply, "x-ms-popreceipt");
-    if (result->answer.pop_receipt == NULL)
+    if (result->answer.pop_receipt == NULL || *result->answer.pop_receipt == '\0')
         return err_set(err, ERR_SERVER, "no x-ms-popreceipt in the answer");
     return true;
 }
@@ -195,10 +195,12 @@ static void finish_well(struct queue_call *call, const struct http_reply *reply)
     struct result result = {.answer = {.messages = NULL}};
     struct err err;
 
-    if (call->operation->read != NULL && !call->operation->read(reply, &result, &err))
-        finish_failed(call, &err);
-    else
+    if (call->operation->read != NULL && !call->operation->read(reply, &result, &err)) {
+        storage_error_garbled(reply, call->operation->name, &err);
+        finish(call, NULL, &err);
+    } else {
         finish(call, &result.answer, NULL);
+    }
     message_list_done(&result.list);
 }
 
@@ -210,6 +212,11 @@ static void finish_refused(struct queue_call *call, const struct http_reply *rep
     /* The same name with other metadata: it is there, which is all that was asked for. */
     if (call->operation == &create_queue && str_equal(err.service_code, "QueueAlreadyExists")) {
         finish(call, &(struct queue_answer){.existed = true}, NULL);
+        return;
+    }
+    if (call->operation == &delete_message && reply->sent_twice && reply->status == 404 &&
+        err.code == ERR_GONE) {
+        finish(call, &(struct queue_answer){.was_gone = true}, NULL);
         return;
     }
     if (err.code == ERR_AUTH)

@@ -41,6 +41,7 @@ struct queue_answer {
     const char *pop_receipt;   /* update: the new one */
     int64_t approximate_count; /* metadata; counts invisible messages too */
     bool existed;              /* create */
+    bool was_gone;             /* delete: it was sent twice, and found nothing the second time */
 };
 
 /* Fires exactly once, never from inside the start, unless cancelled. Codes to expect: ERR_GONE from

@@ -27,6 +27,9 @@ static const struct {
     {"QueueNotFound", ERR_MISSING, "create the queue or mend url"},
     {"ResourceNotFound", ERR_MISSING, "there is no such account or queue: mend url"},
     {"QueueBeingDeleted", ERR_MISSING, "the queue is being deleted: create it again in a minute"},
+    {"InvalidResourceName", ERR_MISSING, "no queue can have that name: mend url"},
+    {"InvalidUri", ERR_MISSING, "url is not that of a queue: mend url"},
+    {"OutOfRangeInput", ERR_MISSING, "no queue can have that name: mend url"},
     {"QueueDisabled", ERR_MISSING, "the queue is disabled: an administrator has to enable it"},
     {"MessageNotFound", ERR_GONE, "the message is no longer ours"},
     {"PopReceiptMismatch", ERR_GONE, "the message is no longer ours"},
@@ -224,6 +227,15 @@ static void put_refusal(struct buf *text, const struct storage_answer *answer, c
         put_skew(text, answer->date);
 }
 
+/* The service names each request; what answers in its place does not. */
+static void put_origin(struct buf *text, const char *request_id)
+{
+    if (request_id == NULL)
+        buf_puts(text,
+                 "; the answer bears no sign of a Storage service: a proxy or a portal may have "
+                 "given it, see url and http.proxy");
+}
+
 void storage_error_explain(const struct storage_answer *answer, const char *what,
                            struct err *ret_err)
 {
@@ -242,6 +254,8 @@ void storage_error_explain(const struct storage_answer *answer, const char *what
                mend);
     if (meaning == ERR_AUTH)
         put_refusal(&text, answer, code, what, &details);
+    if (code[0] == '\0' && answer->status != 407)
+        put_origin(&text, answer->request_id);
     err_set(ret_err, meaning, "%s", text.data);
     ret_err->http_status = answer->status;
     ret_err->retry_after_ms = answer->retry_after_ms;
@@ -262,4 +276,17 @@ void storage_error_read(const struct http_reply *reply, const char *what, struct
     };
 
     storage_error_explain(&answer, what, ret_err);
+}
+
+void storage_error_garbled(const struct http_reply *reply, const char *what, struct err *err)
+{
+    const char *request_id = http_reply_header(reply, "x-ms-request-id");
+    autobuf text;
+
+    buf_init(&text, BUF_ANY_SIZE);
+    buf_printf(&text, "%s: %d, but %s", what, reply->status, err->text);
+    put_origin(&text, request_id);
+    err_set(err, err->code, "%s", text.data);
+    err->http_status = reply->status;
+    copy_name(err->request_id, sizeof(err->request_id), request_id);
 }

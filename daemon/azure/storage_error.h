@@ -32,5 +32,8 @@ void storage_error_explain(const struct storage_answer *answer, const char *what
                            struct err *ret_err);
 /* The same for a reply as it came. */
 void storage_error_read(const struct http_reply *reply, const char *what, struct err *ret_err);
+/* The same for a reply whose status is the one hoped for, and which can not be used: err says why, and
+ * its sentence grows. */
+void storage_error_garbled(const struct http_reply *reply, const char *what, struct err *err);
 
 #endif

@@ -2,6 +2,7 @@
 /* One message in our hands. */
 #include "flow/delivery.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "base/unit.h"
 #include "event/event.h"
 #include "flow/dispatch.h"
@@ -46,7 +48,7 @@ struct delivery {
     struct lease lease;
     struct renewal renewal;
     bool gone;       /* the service said that it is not ours any more */
-    bool lease_lost; /* said once */
+    bool lease_lost; /* said once, until a renewal goes well */
     bool draining;
     bool interrupted; /* give it back as soon as nothing runs */
     bool has_begun;   /* a hook has run in this delivery */
@@ -169,11 +171,19 @@ static void settle(struct delivery *delivery, enum settle_what what, int64_t hid
                    enum delivery_end end);
 static bool is_expiring(const struct delivery *delivery, int64_t in_ms);
 
-/* The record could not be stored: the message comes again, and is tried again. */
+/* The record could not be stored: the message comes again, and is tried again. One that the service
+ * finds too large goes as the message's text alone, which it took before. */
 static void unpoisoned(struct delivery *delivery, const struct err *err)
 {
     const struct delivery_context *context = delivery->context;
 
+    if (poison_is_too_large(err) && !str_equal(delivery->record, delivery->text)) {
+        log_debug(fields_of(delivery, NULL), "poison record is not taken: %s", err->text);
+        free(delivery->record);
+        delivery->record = xstrdup(delivery->text);
+        settle(delivery, SETTLE_POISON, 0, DELIVERY_POISONED);
+        return;
+    }
     settle(delivery, SETTLE_HIDE, context->poison_failed(context->arg, err), DELIVERY_RETRY);
 }
 
@@ -194,9 +204,12 @@ static void log_end(struct delivery *delivery)
     else if (delivery->end == DELIVERY_UNMATCHED)
         log_info(fields, "no hook matches; message deleted");
     else if (delivery->end == DELIVERY_POISONED)
-        log_warning(fields, "message put into the poison queue: %s%s%s", delivery->reason,
+        log_warning(fields, "message put into the poison queue: %s%s%s%s", delivery->reason,
                     delivery->rejected_by != NULL ? ", hook " : "",
-                    delivery->rejected_by != NULL ? delivery->rejected_by : "");
+                    delivery->rejected_by != NULL ? delivery->rejected_by : "",
+                    poison_is_record(delivery->record)
+                        ? ""
+                        : "; its text alone, for with its record it is too large");
 }
 
 /* Poison is told to those who want to know; all else is over. */
@@ -215,10 +228,36 @@ static void settled(struct delivery *delivery)
         notice_drain(delivery->notice);
 }
 
+static bool is_delete(const struct delivery *delivery)
+{
+    return delivery->settle_spec.what != SETTLE_HIDE;
+}
+
+/* Says that it could not be settled, if that is news, and what comes of it. */
+static void unsettled(struct delivery *delivery, const struct err *err, bool is_final,
+                      const char *then)
+{
+    const struct delivery_context *context = delivery->context;
+    bool passing = err->code == ERR_NETWORK || err->code == ERR_THROTTLED;
+    enum log_level level = passing ? LOG_LEVEL_WARNING : LOG_LEVEL_ERR;
+
+    if (!context->settle_failed(context->arg, is_delete(delivery), err, is_final))
+        level = LOG_LEVEL_DEBUG;
+    log_write(level, fields_of(delivery, is_final ? "lost" : NULL), "message can not be %s: %s; %s",
+              is_delete(delivery) ? "deleted" : "put back", err->text, then);
+}
+
+static void on_settle_failed(void *arg, const struct err *err, int64_t delay_ms)
+{
+    char text[UNIT_TEXT_MAX], then[UNIT_TEXT_MAX + 32];
+
+    snprintf(then, sizeof(then), "trying again in %s", unit_duration_human(delay_ms, text));
+    unsettled(arg, err, false, then);
+}
+
 static void on_settled(void *arg, enum settle_end end, const struct err *err)
 {
     struct delivery *delivery = arg;
-    bool is_delete = delivery->settle_spec.what != SETTLE_HIDE;
 
     delivery->settle = NULL;
     switch (end) {
@@ -233,8 +272,7 @@ static void on_settled(void *arg, enum settle_end end, const struct err *err)
         log_debug(fields_of(delivery, "lost"), "message is no longer ours: %s", err->text);
         break;
     case SETTLE_GIVEN_UP:
-        log_warning(fields_of(delivery, "lost"), "message could not be %s: %s; it will come again",
-                    is_delete ? "deleted" : "put back", err->text);
+        unsettled(delivery, err, true, "it will come again");
         break;
     }
     finish(delivery, DELIVERY_LOST);
@@ -264,6 +302,7 @@ static void settle(struct delivery *delivery, enum settle_what what, int64_t hid
         .what = what,
         .hide_ms = hide_ms,
         .record = delivery->record,
+        .failed = on_settle_failed,
     };
     delivery->end = end;
     set_state(delivery, DELIVERY_SETTLING);
@@ -438,7 +477,7 @@ void delivery_adopt(struct delivery *delivery, const struct queue_message *messa
     log_info(fields_of(delivery, NULL), "message was delivered to us again while we work on it; "
                                         "going on under its new receipt");
     delivery->message.dequeue_count = message->dequeue_count;
-    delivery->gone = delivery->lease_lost = false;
+    delivery->gone = false;
     lease_renewed(&delivery->lease, message->pop_receipt, asked_ms, delivery->lease.length_ms);
     renewal_start(&delivery->renewal);
     ledger_received_again(context->ledger, context->plan->url, delivery->message.id);

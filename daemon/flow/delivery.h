@@ -43,6 +43,8 @@ struct delivery_context {
     int64_t http_timeout_ms;
     /* How long to hide a message whose poison record could not be stored; err says why. */
     int64_t (*poison_failed)(void *arg, const struct err *err);
+    /* Whether it is worth a line that a delete, or a hide, failed so; for good, or for this time. */
+    bool (*settle_failed)(void *arg, bool is_delete, const struct err *err, bool is_final);
     /* Its hooks have ended, it is being settled: a place is free. Fires at most once. */
     void (*settling)(void *arg, struct delivery *delivery);
     /* It is over; the delivery is gone when this returns. Never from inside delivery_begin. */

@@ -12,6 +12,7 @@
 #include "base/unit.h"
 #include "flow/generation.h"
 #include "flow/settings.h"
+#include "flow/trouble.h"
 #include "identity/identity.h"
 #include "loop/backoff.h"
 #include "loop/timer.h"
@@ -19,8 +20,6 @@
 
 /* Messages that are being settled take no place among `parallel`, up to this many. */
 #define MAX_SETTLING 64
-/* Failures of the network and the service are no news before they last. */
-#define QUIET_FAILURES 1
 
 struct listener {
     struct listener_context context;
@@ -42,10 +41,9 @@ struct listener {
     struct backoff idle; /* poll_min to poll_max */
     struct retry retry;
     struct retry poison_retry;
-    unsigned failures;                                  /* in a row */
-    struct err failure;                                 /* the last one */
-    char complaint[sizeof(((struct err *)NULL)->text)]; /* what was said of it */
-    char poison_complaint[sizeof(((struct err *)NULL)->text)];
+    int64_t poison_until_ms; /* the wait that its last failure asked for */
+    struct err failure;      /* of the last Get */
+    struct trouble getting, poisoning, deleting, hiding;
     bool answered;
     bool empty; /* the last Get found nothing */
     bool draining;
@@ -92,6 +90,31 @@ static void on_settling(void *arg, struct delivery *delivery)
         timer_set(&listener->timer, 0);
 }
 
+/* What an end tells of the requests behind it. */
+static void note_end(struct listener *listener, enum delivery_end end)
+{
+    switch (end) {
+    case DELIVERY_POISONED:
+        retry_reset(&listener->poison_retry);
+        listener->poison_until_ms = 0;
+        if (trouble_is_over(&listener->poisoning))
+            log_info(FIELDS_OF(listener), "poison records can be stored again");
+        /* fall through */
+    case DELIVERY_DONE:
+    case DELIVERY_UNMATCHED:
+        if (trouble_is_over(&listener->deleting))
+            log_info(FIELDS_OF(listener), "messages can be deleted again");
+        break;
+    case DELIVERY_RETRY:
+    case DELIVERY_RELEASED:
+        if (trouble_is_over(&listener->hiding))
+            log_info(FIELDS_OF(listener), "messages can be put back again");
+        break;
+    case DELIVERY_LOST:
+        break;
+    }
+}
+
 static void on_ended(void *arg, struct delivery *delivery, enum delivery_end end)
 {
     struct listener *listener = arg;
@@ -101,42 +124,43 @@ static void on_ended(void *arg, struct delivery *delivery, enum delivery_end end
     TAILQ_REMOVE(&listener->deliveries, delivery_link(delivery), entry);
     listener->in_hand--;
     listener->counts.ended[end]++;
-    if (end == DELIVERY_POISONED) {
-        retry_reset(&listener->poison_retry);
-        listener->poison_complaint[0] = '\0';
-    }
+    note_end(listener, end);
     if (listener->get == NULL && !timer_is_set(&listener->timer))
         timer_set(&listener->timer, 0);
     changed(listener, true);
 }
 
-/* Whether two sentences say the same but for their numbers: "after 12 ms" changes each time. */
-static bool is_same_complaint(const char *a, const char *b)
+/* Several that fail together are one failure: the first draws the wait for all. */
+static int64_t poison_delay(struct listener *listener, const struct err *err)
 {
-    for (;; a++, b++) {
-        a += strspn(a, "0123456789.");
-        b += strspn(b, "0123456789.");
-        if (*a != *b || *a == '\0')
-            return *a == *b;
-    }
+    int64_t now_ms = clock_mono_ms(), delay_ms = listener->poison_until_ms - now_ms;
+
+    if (delay_ms <= 0)
+        (void)retry_after(&listener->poison_retry, err, &delay_ms);
+    delay_ms = max_of(max_of(delay_ms, (int64_t)err->retry_after_ms), 1000);
+    listener->poison_until_ms = now_ms + delay_ms;
+    return delay_ms;
 }
 
-/* Says it once, and again when the reason is another. */
 static int64_t on_poison_failed(void *arg, const struct err *err)
 {
     struct listener *listener = arg;
     char wait[UNIT_TEXT_MAX];
-    int64_t delay_ms;
+    int64_t delay_ms = poison_delay(listener, err);
+    bool news = trouble_is_news(&listener->poisoning, err, true);
 
-    (void)retry_after(&listener->poison_retry, err, &delay_ms);
-    delay_ms = max_of(delay_ms, 1000);
-    if (!is_same_complaint(listener->poison_complaint, err->text))
-        log_err(FIELDS_OF(listener),
-                "poison record can not be stored in %s: %s; the message is kept and tried again "
-                "in %s",
-                listener->plan->poison_url, err->text, unit_duration_human(delay_ms, wait));
-    memcpy(listener->poison_complaint, err->text, sizeof(err->text));
+    log_write(news ? LOG_LEVEL_ERR : LOG_LEVEL_DEBUG, FIELDS_OF(listener),
+              "poison record can not be stored in %s: %s; the message is kept and tried again "
+              "in %s",
+              listener->plan->poison_url, err->text, unit_duration_human(delay_ms, wait));
     return delay_ms;
+}
+
+static bool on_settle_failed(void *arg, bool is_delete, const struct err *err, bool is_final)
+{
+    struct listener *listener = arg;
+
+    return trouble_is_news(is_delete ? &listener->deleting : &listener->hiding, err, is_final);
 }
 
 /* The delivery of a message that is in work. One that is being settled has nothing more to run: the
@@ -187,16 +211,17 @@ struct delivery *listener_give_up(struct listener *listener, const char *message
     return delivery;
 }
 
-static void take_message(struct listener *listener, const struct queue_message *message)
+/* False when it is in hand already. */
+static bool take_message(struct listener *listener, const struct queue_message *message)
 {
     /* A first receipt can not be of a message that is in hand. */
     struct delivery *delivery =
-        message->dequeue_count > 1 ? find_in_hand(listener, message->id) : NULL;
+        message->dequeue_count != 1 ? find_in_hand(listener, message->id) : NULL;
 
     listener->counts.received++;
     if (delivery != NULL) {
         delivery_adopt(delivery, message, listener->get_asked_ms);
-        return;
+        return false;
     }
     delivery = delivery_new(&listener->delivery_context, listener->hooks_generation, message,
                             listener->get_asked_ms);
@@ -204,21 +229,22 @@ static void take_message(struct listener *listener, const struct queue_message *
     if (listener->draining)
         delivery_drain(delivery);
     delivery_begin(delivery);
+    return true;
 }
 
 /* --- polling --- */
 
 static void get_succeeded(struct listener *listener, const struct queue_answer *answer)
 {
-    if (listener->complaint[0] != '\0')
+    unsigned fresh = 0;
+
+    if (trouble_is_over(&listener->getting))
         log_info(FIELDS_OF(listener), "queue answers again");
-    listener->complaint[0] = '\0';
-    listener->failures = 0;
     retry_reset(&listener->retry);
     listener->empty = answer->count == 0;
     for (unsigned i = 0; i < answer->count; i++)
-        take_message(listener, &answer->messages[i]);
-    if (answer->count > 0) {
+        fresh += take_message(listener, &answer->messages[i]);
+    if (fresh > 0) {
         backoff_reset(&listener->idle);
         timer_set(&listener->timer, 0);
     } else {
@@ -226,43 +252,28 @@ static void get_succeeded(struct listener *listener, const struct queue_answer *
     }
 }
 
-/* What a person must mend is said at once; what may pass by itself when it lasts. */
-static bool is_news(const struct listener *listener, const struct err *err)
-{
-    bool passing =
-        err->code == ERR_NETWORK || err->code == ERR_SERVER || err->code == ERR_THROTTLED;
-
-    if (passing && listener->failures <= QUIET_FAILURES)
-        return false;
-    return !is_same_complaint(listener->complaint, err->text);
-}
-
 static void get_failed(struct listener *listener, const struct err *err)
 {
+    bool passing = err->code == ERR_NETWORK || err->code == ERR_THROTTLED;
+    enum log_level level = passing ? LOG_LEVEL_WARNING : LOG_LEVEL_ERR;
     char wait[UNIT_TEXT_MAX];
     int64_t delay_ms;
 
     (void)retry_after(&listener->retry, err, &delay_ms);
-    listener->failures++;
     listener->empty = false;
     listener->failure = *err;
-    if (is_news(listener, err)) {
-        log_write(err->code == ERR_NETWORK || err->code == ERR_THROTTLED ? LOG_LEVEL_WARNING
-                                                                         : LOG_LEVEL_ERR,
-                  FIELDS_OF(listener), "queue can not be read: %s; retrying in %s", err->text,
-                  unit_duration_human(delay_ms, wait));
-        memcpy(listener->complaint, err->text, sizeof(err->text));
-    } else {
-        log_debug(FIELDS_OF(listener), "queue can not be read: %s; retrying in %s", err->text,
-                  unit_duration_human(delay_ms, wait));
-    }
+    if (!trouble_is_news(&listener->getting, err, false))
+        level = LOG_LEVEL_DEBUG;
+    log_write(level, FIELDS_OF(listener), "queue can not be read: %s; retrying in %s", err->text,
+              unit_duration_human(delay_ms, wait));
     timer_set(&listener->timer, delay_ms);
 }
 
 static void on_messages(void *arg, const struct queue_answer *answer, const struct err *err)
 {
     struct listener *listener = arg;
-    bool news = !listener->answered || err != NULL || listener->failures > 0 || answer->count > 0;
+    bool news =
+        !listener->answered || err != NULL || listener->getting.failures > 0 || answer->count > 0;
 
     listener->get = NULL;
     listener->answered = true;
@@ -328,6 +339,7 @@ struct listener *listener_new(const struct listener_context *context, struct gen
         .plan = plan,
         .http_timeout_ms = generation_snapshot(generation)->settings->http->timeout_ms,
         .poison_failed = on_poison_failed,
+        .settle_failed = on_settle_failed,
         .settling = on_settling,
         .ended = on_ended,
         .arg = listener,
@@ -393,6 +405,7 @@ void listener_poll_now(struct listener *listener)
 {
     retry_reset(&listener->retry);
     retry_reset(&listener->poison_retry);
+    listener->poison_until_ms = 0;
     backoff_reset(&listener->idle);
     timer_set(&listener->timer, 0);
 }
@@ -440,8 +453,8 @@ bool listener_is_empty(const struct listener *listener)
 
 unsigned listener_failures(const struct listener *listener, const struct err **ret_err)
 {
-    *ret_err = listener->failures > 0 ? &listener->failure : NULL;
-    return listener->failures;
+    *ret_err = listener->getting.failures > 0 ? &listener->failure : NULL;
+    return listener->getting.failures;
 }
 
 bool listener_is_alive(const struct listener *listener)

@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/buf.h"
+#include "base/err.h"
 #include "base/str.h"
 #include "codec/date.h"
 #include "codec/json.h"
@@ -80,4 +81,9 @@ char *poison_text(const struct poison_record *record)
 bool poison_is_record(const char *text)
 {
     return str_starts(text, "{\"cvnotifyd\":");
+}
+
+bool poison_is_too_large(const struct err *err)
+{
+    return err->http_status == 413 || str_equal(err->service_code, "MessageTooLarge");
 }

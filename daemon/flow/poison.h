@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct err;
+
 struct poison_record {
     const char *reason;      /* one of CONTRACT's: `not-json`, `rejected`, ... */
     const char *hook;        /* that rejected it; NULL */
@@ -29,5 +31,7 @@ struct poison_record {
 char *poison_text(const struct poison_record *record);
 /* Whether a text that poison_text made is a record, and not the message's text alone. */
 bool poison_is_record(const char *text);
+/* Whether the service found the text too large, whatever we thought. */
+bool poison_is_too_large(const struct err *err);
 
 #endif

@@ -56,18 +56,36 @@ static void again(struct settle *settle, const struct err *err)
     int64_t delay_ms;
     bool helps = retry_after(&settle->retry, err, &delay_ms);
 
-    if (!helps || settle->hurried || lease_is_over(settle->spec.lease, clock_mono_ms() + delay_ms))
+    if (!helps || settle->hurried ||
+        lease_is_over(settle->spec.lease, clock_mono_ms() + delay_ms)) {
         finish(settle, SETTLE_GIVEN_UP, err);
-    else
-        timer_set(&settle->timer, delay_ms);
+        return;
+    }
+    timer_set(&settle->timer, delay_ms);
+    settle->spec.failed(settle->arg, err, delay_ms);
 }
 
-static void ended(struct settle *settle, const struct err *err)
+/* A delete that was sent twice and finds nothing has done its work the first time, unless another
+ * reader can have had the message meanwhile. */
+static void found_gone(struct settle *settle)
 {
-    /* A delete that is repeated and finds nothing has done its work the first time. */
+    struct err err;
+
+    if (!lease_is_over(settle->spec.lease, clock_mono_ms())) {
+        finish(settle, SETTLE_DONE, NULL);
+        return;
+    }
+    err_set(&err, ERR_GONE, "the delete was sent twice, and the lease is over");
+    finish(settle, SETTLE_LOST, &err);
+}
+
+static void ended(struct settle *settle, const struct queue_answer *answer, const struct err *err)
+{
     bool repeated = settle->deletes > 1 && err != NULL && err->http_status == 404;
 
-    if (err == NULL || (repeated && err->code == ERR_GONE))
+    if ((err == NULL && answer->was_gone) || (repeated && err->code == ERR_GONE))
+        found_gone(settle);
+    else if (err == NULL)
         finish(settle, SETTLE_DONE, NULL);
     else if (err->code == ERR_GONE)
         finish(settle, SETTLE_LOST, err);
@@ -103,7 +121,6 @@ static void on_answer(void *arg, const struct queue_answer *answer, const struct
 {
     struct settle *settle = arg;
 
-    (void)answer;
     settle->call = NULL;
     switch (settle->state) {
     case STATE_PUTTING:
@@ -113,7 +130,7 @@ static void on_answer(void *arg, const struct queue_answer *answer, const struct
         create(settle, err);
         break;
     case STATE_ENDING:
-        ended(settle, err);
+        ended(settle, answer, err);
         break;
     }
 }

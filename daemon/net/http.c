@@ -47,6 +47,7 @@ struct http_call {
     struct buf origin; /* the URL that libcurl has; empty when it has a whole one */
     struct buf reply;
     size_t header_bytes;
+    unsigned sends;        /* how often the request was put on a connection */
     struct timer deadline; /* libcurl's own time-out begins anew when it repeats a request */
     bool too_big;
     char error[CURL_ERROR_SIZE];
@@ -187,6 +188,17 @@ static int on_socket_made(void *arg, curl_socket_t fd, curlsocktype purpose)
     return CURL_SOCKOPT_OK;
 }
 
+/* A request goes out on a connection, new or kept. */
+static int on_sending(void *arg, char *their_address, char *our_address, int their_port,
+                      int our_port)
+{
+    struct http_call *call = arg;
+
+    (void)their_address, (void)our_address, (void)their_port, (void)our_port;
+    call->sends++;
+    return CURL_PREREQFUNC_OK;
+}
+
 static int on_socket_closing(void *arg, curl_socket_t fd)
 {
     struct http *http = arg;
@@ -277,19 +289,32 @@ static bool is_not_http(const struct http_call *call, CURLcode code)
             strncasecmp(call->request.url.data, "http", 4) == 0);
 }
 
+static void explain_too_big(const struct http_call *call, struct err *err)
+{
+    if (call->header_bytes > MAX_HEADER_BYTES)
+        err_set(err, ERR_SERVER, "%s sent larger headers than the %d bytes that are allowed",
+                call->host->name, MAX_HEADER_BYTES);
+    else
+        err_set(err, ERR_SERVER, "%s sent a larger answer than the %zu bytes that are allowed",
+                call->host->name, call->reply.max);
+}
+
 static void explain(const struct http_call *call, CURLcode code, struct err *err)
 {
     const char *reason = call->error[0] != '\0' ? call->error : curl_easy_strerror(code);
     char limit[UNIT_TEXT_MAX];
 
     if (call->too_big)
-        err_set(err, ERR_SERVER, "%s sent a larger answer than the %zu bytes that are allowed",
-                call->host->name, call->reply.max);
+        explain_too_big(call, err);
     else if (code == CURLE_OPERATION_TIMEDOUT)
-        err_set(err, ERR_NETWORK, "no answer from %s within %s", call->host->name,
+        err_set(err, ERR_NETWORK, "no %sanswer from %s within %s",
+                call->header_bytes > 0 ? "whole " : "", call->host->name,
                 unit_duration_human(call->request.timeout_ms, limit));
-    else if (code == CURLE_PARTIAL_FILE || code == CURLE_RECV_ERROR || is_not_http(call, code))
+    else if (code == CURLE_PARTIAL_FILE || is_not_http(call, code) ||
+             (code == CURLE_RECV_ERROR && call->header_bytes > 0))
         err_set(err, ERR_SERVER, "%s sent no whole answer: %s", call->host->name, reason);
+    else if (code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR)
+        err_set(err, ERR_NETWORK, "the connection to %s broke: %s", call->host->name, reason);
     else if (code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL)
         err_set(err, ERR_CONFIG, "not a URL that can be asked: %s", reason);
     else if (is_tls_failure(code))
@@ -353,6 +378,7 @@ static void finish(struct http_call *call, CURLcode code)
             .body = call->reply.data,
             .len = call->reply.len,
             .retry_after_ms = status >= 300 ? retry_after_of(call->easy) : 0,
+            .sent_twice = call->sends > 1,
             .call = call,
         };
         call->done(call->arg, &reply, NULL);
@@ -534,6 +560,8 @@ static void set_up_handle(struct http_call *call)
     curl_easy_setopt(easy, CURLOPT_SOCKOPTDATA, http);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_socket_closing);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, http);
+    curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_sending);
+    curl_easy_setopt(easy, CURLOPT_PREREQDATA, call);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, http->settings.user_agent);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(easy, CURLOPT_NOPROXY, http->no_proxy);
@@ -686,6 +714,7 @@ struct http_call *http_call_start(struct http *http, struct http_request *reques
     call->done = done;
     call->arg = arg;
     call->header_bytes = 0;
+    call->sends = 0;
     call->too_big = false;
     call->error[0] = '\0';
     call->host = host_of(http, call->request.url.data);

@@ -2,7 +2,8 @@
 /*
  * The HTTP client: libcurl's multi interface on the loop, connections and TLS sessions kept and
  * shared. One call is one request and one answer, bounded in time and size; it never follows a
- * redirect, never retries by itself, and knows nothing of Azure. Who repeats a call, and when, is
+ * redirect and knows nothing of Azure. It sends a request again by itself only when a kept connection
+ * breaks before the first byte of an answer, and says so. Else who repeats a call, and when, is
  * net/retry's business.
  */
 #ifndef NET_HTTP_H
@@ -59,6 +60,8 @@ struct http_reply {
     const char *body; /* NUL-terminated */
     size_t len;
     uint32_t retry_after_ms; /* of a Retry-After header, seconds or date; 0 when none came */
+    bool
+        sent_twice; /* a kept connection broke under the request: the service may have had it before */
     struct http_call *call;
 };
 /* A header of the reply, case ignored, NULL when absent; borrowed for the callback. */

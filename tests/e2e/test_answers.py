@@ -61,10 +61,15 @@ ROWS = {
 }
 
 
+# The long waits, for what a person must mend, are waited for in full in these rows.
+PATIENT = ["401 with a challenge", "403 no right", "404 queue", "400 parameter", "302", "a proxy's 403"]
+
+
 @pytest.mark.parametrize("row", ROWS)
 def test_gets_that_are_answered_badly(fake, scripts, daemon, row):
     answer, cause, needles = ROWS[row]
-    gets_fail_and_recover(fake, scripts, daemon, answer, cause, needles)
+    patient = row in PATIENT or cause not in ("auth", "missing")
+    gets_fail_and_recover(fake, scripts, daemon, answer, cause, needles, patient)
 
 
 # Where requests after a Get differ by more than the code, one of each kind.
@@ -75,3 +80,285 @@ FOLLOWING = ["401 with a challenge", "403 expired", "403 no right", "404 queue",
 @pytest.mark.parametrize("row", FOLLOWING)
 def test_what_follows_a_get_is_answered_badly(fake, scripts, daemon, row):
     what_follows_fails_and_recovers(fake, scripts, daemon, ROWS[row][0])
+
+
+# --- what is said, and how often ---
+
+def served_by(fake, scripts, daemon, queue, hook="report", then=":", **settings):
+    """A daemon with one recording hook for a queue."""
+    settings = {"lease": "4s", **settings}
+    return daemon({"http": {"timeout": "1s"}, "queues": [queue.config(**settings)],
+                   "hooks": [exec_hook(hook, "*", scripts.recording(hook, then), parallel=4)]})
+
+
+def test_two_reasons_in_turns_are_two_lines(fake, scripts, daemon):
+    # given a service that fails in one way, and in another, and so on
+    queue = fake.queue()
+    for _ in range(4):
+        fake.answer("Get", error(503, "ServerBusy"), times=1)
+        fake.answer("Get", error(500, "InternalError"), times=1)
+    running = served_by(fake, scripts, daemon, queue)
+    for times in range(1, 9):
+        wait_until(lambda: len(waits(running)) >= times, 10, f"failure {times}")
+        running.signal(signal.SIGUSR1)
+    # then each way is said once
+    running.wait_logged("queue answers again")
+    assert len(said(running, "can not be read")) == 2
+    # and anew after good answers
+    fake.answer("Get", error(503, "ServerBusy"), times=2)
+    wait_until(lambda: len(said(running, "queue answers again")) == 2, 10, "the second recovery")
+    assert len(said(running, "can not be read")) == 3
+
+
+def test_one_failure_of_the_service_is_no_news(fake, scripts, daemon):
+    # given one Get that fails in a way that passes, when the next goes well, then nobody is told
+    queue = fake.queue()
+    running = served_by(fake, scripts, daemon, queue)
+    fault = fake.answer("Get", error(500, "InternalError"), times=1)
+    wait_until(lambda: fault.count == 1, 5, "the failure")
+    message = queue.post(messages.training())
+    wait_until(lambda: scripts.runs("report", message), 10, "the message to be served")
+    assert not said(running, "can not be read") and not said(running, "answers again")
+
+
+# --- Retry-After ---
+
+@pytest.mark.parametrize("answer, least, most", [
+    (error(503, "ServerBusy", Retry_After="2"), 2, 2), (error(429, Retry_After="2"), 2, 2),
+    (faults.in_seconds(5), 3, 5), (error(500, "InternalError", Retry_After="2"), 2, 2),
+    (error(503, "ServerBusy", Retry_After="86400"), 900, 900), (error(503, "ServerBusy", Retry_After="9" * 30), 0.5, 900),
+    (error(503, "ServerBusy", Retry_After="-5"), 0.5, 1), (error(503, "ServerBusy", Retry_After="soon"), 0.5, 1),
+    (error(503, "ServerBusy", Retry_After="Sat, 01 Jan 2000 00:00:00 GMT"), 0.5, 1),
+    (faults.in_seconds(10 * 365 * 86400), 900, 900)])
+def test_retry_after_is_a_floor_and_no_more_than_a_quarter_of_an_hour(fake, scripts, daemon, answer, least, most):
+    # given an answer that tells us when to come again
+    queue = fake.queue()
+    fault = fake.answer("Get", answer, times=1)
+    running = served_by(fake, scripts, daemon, queue)
+    (wait,) = wait_until(lambda: waits(running), 5, "the failure")
+    # then we do, within reason
+    assert least <= wait <= most
+    if most <= 2:
+        wait_until(lambda: len(fake.asked("Get")) > 1, 8, "the next Get")
+        first, second = fake.asked("Get")[:2]
+        assert second - first >= least - 0.05
+    assert fault.count == 1
+
+
+def test_retry_after_counts_for_a_delete_too(fake, scripts, daemon):
+    # given a delete that is to be tried again in two seconds, which is within the lease
+    queue = fake.queue()
+    fake.answer("Delete", error(503, "ServerBusy", Retry_After="2"), times=1)
+    message = queue.post(messages.training())
+    served_by(fake, scripts, daemon, queue)
+    wait_until(queue.is_empty, 10, "the queue to be empty")
+    # then it is, and not sooner
+    first, second = fake.asked("Delete")
+    assert second - first >= 2 - 0.05
+    assert [r.message for r in scripts.runs()] == [message]
+
+
+# --- redirects ---
+
+@pytest.mark.parametrize("status", [302, 307])
+def test_a_redirect_is_never_followed(fake, scripts, daemon, status):
+    # given a service that sends every request elsewhere, to a host that listens
+    (port,) = free_ports(1)
+    knocks = Knocks(port)
+    queue = fake.queue()
+    queue.post(messages.training())
+    elsewhere = fake.answer("Get", reply(status, Location=f"http://127.0.0.1:{port}/stolen"), times=1)
+    for operation in ("Delete", "Update", "Put"):
+        fake.answer(operation, reply(status, Location=f"http://127.0.0.1:{port}/stolen"), times=1)
+    queue.post("{oops}")
+    running = served_by(fake, scripts, daemon, queue)
+    wait_until(lambda: elsewhere.count == 1, 5, "the redirect")
+    # then nothing goes there, from the Gets or from what follows them
+    wait_until(queue.is_empty, 20, "the queue to be empty")
+    assert knocks.count(0.1) == 0
+    assert len(said(running, "can not be read", "redirect")) == 1
+    assert len(scripts.runs()) == 1
+
+
+# --- what follows the Gets is refused for longer ---
+
+@pytest.mark.parametrize("answer", [error(403, "AuthorizationPermissionMismatch"), error(400, "InvalidHeaderValue"), reply(599)])
+def test_deletes_that_are_refused_are_said_once_and_repeat_no_hook(fake, scripts, daemon, answer):
+    # given three messages that can not be deleted
+    queue = fake.queue()
+    fault = fake.answer("Delete", answer)
+    posted = [queue.post(messages.training()) for _ in range(3)]
+    running = served_by(fake, scripts, daemon, queue, lease="1s")
+    # when they come again and again
+    wait_until(lambda: all(m.dequeue_count >= 3 for m in queue.messages()), 15, "each to come for the third time")
+    # then their hooks do not run again, and one line says why they stay
+    assert sorted(r.message for r in scripts.runs()) == sorted(posted)
+    (line,) = said(running, "can not be deleted")
+    assert "Delete Message" in line
+    # and there is a delete or two a lease for each, no more
+    first, last = fault.times[0], fault.times[-1]
+    assert fault.count <= 3 * 3 * ((last - first) + 1)
+    # when deletes are let through again, then all is settled, and that is said
+    fault.lift()
+    wait_until(queue.is_empty, 10, "the queue to be empty")
+    running.wait_logged("messages can be deleted again")
+    assert sorted(r.message for r in scripts.runs()) == sorted(posted)
+
+
+def test_a_missing_right_to_delete_is_named_at_once(fake, scripts, daemon):
+    # given a long lease and a credential that may not delete
+    queue = fake.queue()
+    fault = fake.answer("Delete", error(403, "AuthorizationPermissionMismatch"))
+    queue.post(messages.training())
+    running = served_by(fake, scripts, daemon, queue, lease="10m")
+    # then that is said with its mend long before the lease is over
+    (line,) = running.wait_logged("can not be deleted", timeout=5)
+    assert "Delete Message needs the SAS permission p" in line and '"level":"err"' in line
+    fault.lift()
+    wait_until(queue.is_empty, 10, "the queue to be empty")
+    running.wait_logged("messages can be deleted again")
+
+
+def test_hides_that_are_refused_keep_the_delay_and_the_attempts(fake, scripts, daemon):
+    # given a hook that fails once, and a service that does not let its message be put back
+    queue = fake.queue()
+    fault = fake.answer("Update", error(403, "AuthorizationPermissionMismatch"))
+    message = queue.post(messages.training())
+    running = served_by(fake, scripts, daemon, queue, then="[ $run -ge 2 ] || exit 1", lease="1s", retry_delay=["4s"])
+    # then the message comes again by itself, and the hook runs when its delay is over, no sooner
+    wait_until(queue.is_empty, 15, "the queue to be empty")
+    first, second = scripts.runs()
+    assert (first.message, second.message, second.attempt) == (message, message, "2")
+    assert second.time - first.time >= 4 - 1.6  # the service's clock has a grain of a second
+    assert len(said(running, "can not be put back", "SAS permission u")) == 1
+    assert fault.count >= 2
+
+
+@pytest.mark.parametrize("answer", [error(403, "AuthorizationPermissionMismatch"), error(500, "InternalError"),
+                                    error(413, "RequestBodyTooLarge")])
+def test_poison_that_can_not_be_stored_is_kept_and_said_once(fake, scripts, daemon, answer):
+    # given three poisonous messages, and a poison queue that takes nothing
+    queue, poison = fake.queue("events"), fake.queue("events-poison")
+    posted = {queue.post("{oops}") for _ in range(3)}
+    fault = fake.answer("Put", answer)
+    running = served_by(fake, scripts, daemon, queue)
+    # when each was tried twice
+    wait_until(lambda: all(m.dequeue_count >= 2 for m in queue.messages()), 15, "each to come again")
+    # then none is lost, and one line says why
+    assert {m.id for m in queue.messages()} == posted
+    (line,) = said(running, "poison record can not be stored")
+    assert "Put Message" in line
+    # and when the poison queue takes them, each is stored once
+    fault.lift()
+    wait_until(queue.is_empty, 20, "the queue to be empty")
+    assert {r["message_id"] for r in queue.records()} == posted and len(poison.messages()) == 3
+    assert len(running.logged("poison records can be stored again")) == 1
+
+
+def test_records_that_fail_together_wait_as_one(fake, scripts, daemon):
+    # given eight poisonous messages, and a poison queue that fails for each of them once
+    queue = fake.queue("events")
+    fake.queue("events-poison")
+    for _ in range(8):
+        queue.post("{oops}")
+    fake.answer("Put", error(403, "AuthenticationFailed"), times=8)
+    running = served_by(fake, scripts, daemon, queue)
+    # then all are stored after the first wait of that cause, and not the eighth
+    wait_until(queue.is_empty, 8, "the queue to be empty")
+    assert len(queue.records()) == 8
+    assert len(said(running, "poison record can not be stored")) == 1
+
+
+def test_a_record_that_the_service_finds_too_large_goes_as_its_text(fake, scripts, daemon):
+    # given a poison queue that takes short texts alone
+    queue, poison = fake.queue("events"), fake.queue("events-poison")
+
+    def short_ones(exchange):
+        if len(exchange.asked.body) > 200:
+            error(413, "RequestBodyTooLarge")(exchange)
+        else:
+            exchange.send(exchange.perform())
+    fake.answer("Put", short_ones)
+    queue.post("{oops}")
+    running = served_by(fake, scripts, daemon, queue)
+    # then the message is safe there, without its record
+    wait_until(queue.is_empty, 10, "the queue to be empty")
+    assert [m.text for m in poison.messages()] == ["{oops}"]
+    assert len(said(running, "text alone")) == 1
+    assert not said(running, "can not be stored")
+
+
+# --- lies ---
+
+@pytest.mark.parametrize("answer", [error(404, "MessageNotFound"), error(400, "PopReceiptMismatch"),
+                                    error(400, "PopReceiptMismatch", where="header")])
+def test_a_message_that_is_said_to_be_gone_and_is_not(fake, scripts, daemon, answer):
+    # given a service that says of every message that it is not ours, at first
+    what_follows_gone = fake.answer("Delete", answer, times=1), fake.answer("Update", answer, times=1)
+    queue = fake.queue()
+    hold = scripts.place / "hold"
+    hold.touch()
+    message = queue.post(messages.training())
+    running = served_by(fake, scripts, daemon, queue, then=f"while [ -e {hold} ]; do sleep 0.05; done", lease="2s")
+    wait_until(lambda: what_follows_gone[1].count, 10, "the renewal")
+    # when the message comes to us again while its hook runs, and then once more after its delete
+    running.wait_logged("delivered to us again")
+    hold.unlink()
+    # then it is settled in the end, and its hook ran once
+    wait_until(queue.is_empty, 15, "the queue to be empty")
+    assert [r.message for r in scripts.runs()] == [message]
+    (line,) = said(running, "lease lost")
+    assert "the run goes on" in line
+
+
+def test_more_messages_than_asked_for_are_served_all(fake, scripts, daemon):
+    # given a service that always gives eight
+    queue = fake.queue()
+    posted = [queue.post(messages.training()) for _ in range(8)]
+
+    def generous(exchange):
+        exchange.asked = exchange.asked._replace(query=exchange.asked.query.replace("numofmessages=1", "numofmessages=8"))
+        exchange.send(exchange.perform())
+    fake.answer("Get", generous)
+    served_by(fake, scripts, daemon, queue, parallel=1)
+    wait_until(queue.is_empty, 15, "the queue to be empty")
+    assert sorted(r.message for r in scripts.runs()) == sorted(posted)
+
+
+def test_a_service_that_hides_nothing_is_not_asked_without_end(fake, scripts, daemon):
+    # given a service that gives us the message that we have at every Get
+    queue = fake.queue()
+    hold = scripts.place / "hold"
+    hold.touch()
+
+    def forgetful(exchange):
+        for message in queue.messages():
+            message.visible_at = 0
+        exchange.send(exchange.perform())
+    fake.answer("Get", forgetful)
+    message = queue.post(messages.training())
+    running = served_by(fake, scripts, daemon, queue, then=f"while [ -e {hold} ]; do sleep 0.05; done")
+    wait_until(lambda: scripts.runs("report"), 5, "the hook to run")
+    # then the daemon asks no more often than for an empty queue
+    before = len(fake.asked("Get"))
+    stays_true(running.is_running, 1.5, "the daemon to live")
+    assert len(fake.asked("Get")) - before < 1.5 / 0.05
+    # and its hook runs once
+    hold.unlink()
+    wait_until(queue.is_empty, 10, "the queue to be empty")
+    assert [r.message for r in scripts.runs()] == [message]
+
+
+# --- the service's own rules ---
+
+def test_near_its_expiry_a_message_is_never_hidden_for_longer_than_it_lives(fake, scripts, daemon):
+    # given a message that lives for five seconds, and a hook that needs most of that under a lease as long
+    queue = fake.queue()
+    message = queue.post(messages.training(), ttl_s=5)
+    began = time.monotonic()
+    served_by(fake, scripts, daemon, queue, then="sleep 3.2", lease="4s", expiry_margin="100ms")
+    # then its renewal asks for what is left (the fake service notes more as a violation), and it is deleted in time
+    wait_until(lambda: fake.asked("Delete"), 8, "the delete")
+    assert time.monotonic() - began < 5
+    assert fake.asked("Update") and queue.is_empty()
+    assert [r.message for r in scripts.runs()] == [message]

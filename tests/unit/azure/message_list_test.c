@@ -10,6 +10,7 @@
 #include "base/buf.h"
 
 #define ID       "<MessageId>5974b586-0df3-4e2d-ad0c-18e3892bfca2</MessageId>"
+#define OTHER_ID "<MessageId>00000000-0df3-4e2d-ad0c-18e3892bfca2</MessageId>"
 #define INSERTED "<InsertionTime>Sat, 21 Nov 2026 03:23:37 GMT</InsertionTime>"
 #define EXPIRES  "<ExpirationTime>Fri, 31 Dec 9999 23:59:59 GMT</ExpirationTime>"
 #define RECEIPT  "<PopReceipt>YzQ4Yzg1MDIt+/==</PopReceipt>"
@@ -26,7 +27,8 @@
 static void reads_messages(void **state)
 {
     (void)state;
-    static const char body[] = LIST("\n " MESSAGE("\n" GET) MESSAGE(GET));
+    static const char body[] =
+        LIST("\n " MESSAGE("\n" OTHER_ID INSERTED EXPIRES RECEIPT DEQUEUED TEXT) MESSAGE(GET));
     struct message_list list;
     struct err err;
 
@@ -105,6 +107,8 @@ static void takes_it_whole_or_not_at_all(void **state)
         {LIST(MESSAGE(PUT TEXT)), "DequeueCount is missing"},
         {LIST(MESSAGE(ID INSERTED EXPIRES DEQUEUED TEXT)), "PopReceipt is missing"},
         {LIST("<QueueMessage/>"), "MessageId is missing"},
+        {LIST(MESSAGE(GET) MESSAGE(GET)), "a message stands there twice"},
+        {LIST(MESSAGE(ID "<PopReceipt/>")), "PopReceipt is garbled"},
         {LIST(MESSAGE(GET ID)), "an element stands twice in a message"},
         {LIST(MESSAGE("<MessageId/>")), "MessageId is garbled"},
         {LIST(MESSAGE("<DequeueCount>-1</DequeueCount>")), "DequeueCount is garbled"},
@@ -129,6 +133,83 @@ static void takes_it_whole_or_not_at_all(void **state)
     }
 }
 
+/* What goes into a URL is of a size that fits one. */
+static void names_are_bounded(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *element;
+        int most;
+    } cases[] = {{"MessageId", 128}, {"PopReceipt", 2048}};
+
+    for (size_t i = 0; i < array_size(cases); i++) {
+        for (int more = 0; more <= 1; more++) {
+            struct message_list list;
+            struct err err;
+            autofree char *body = xasprintf(
+                "<QueueMessagesList><QueueMessage>%s" INSERTED EXPIRES DEQUEUED TEXT
+                "<%s>%0*d</%s></QueueMessage></QueueMessagesList>",
+                i == 0 ? RECEIPT : ID, cases[i].element, cases[i].most + more, 1, cases[i].element);
+
+            if (message_list_parse(body, strlen(body), MESSAGE_LIST_GET, &list, &err) == more)
+                fail_msg("%s of %d", cases[i].element, cases[i].most + more);
+            if (more == 0)
+                message_list_done(&list);
+        }
+    }
+}
+
+/* Whole documents that attack the parser are refused, whatever stands around them. */
+static void hostile_documents_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        size_t len;
+    } cases[] = {
+#define CASE(x) {x, sizeof(x) - 1}
+        CASE("<!DOCTYPE a [<!ENTITY l0 \"ha\"><!ENTITY l1 \"&l0;&l0;&l0;\">]>" LIST("&l1;")),
+        CASE("<!DOCTYPE a SYSTEM \"http://127.0.0.1/x.dtd\">" LIST("")),
+        CASE("<!DOCTYPE a [<!ENTITY e SYSTEM \"file:///etc/passwd\">]>" LIST("&e;")),
+        CASE(LIST("&nbsp;")),
+        CASE(LIST("<a><a><a><a><a><a><a><a><a></a></a></a></a></a></a></a></a></a>")),
+        CASE(LIST("<a b='1' b='2'/>")),
+        CASE(LIST(MESSAGE(PUT DEQUEUED "<MessageText>a\0b</MessageText>"))),
+        CASE(LIST(MESSAGE(PUT DEQUEUED "<MessageText>&#0;</MessageText>"))),
+        CASE(LIST(MESSAGE(PUT DEQUEUED "<MessageText>\xff\xfe</MessageText>"))),
+        CASE(LIST(MESSAGE(PUT DEQUEUED "<MessageText>\xed\xa0\x80</MessageText>"))),
+        CASE("<?xml version='1.0' encoding='klingon'?><QueueMessagesList/>"),
+        CASE(LIST("") "<QueueMessagesList/>"),
+        CASE("<!DOCTYPE html><html><body>Welcome<br></body></html>"),
+#undef CASE
+    };
+
+    for (size_t i = 0; i < array_size(cases); i++) {
+        struct message_list list;
+        struct err err = {0};
+
+        if (message_list_parse(cases[i].body, cases[i].len, MESSAGE_LIST_GET, &list, &err))
+            fail_msg("was taken: %s", cases[i].body);
+        assert_int_equal(err.code, ERR_SERVER);
+    }
+}
+
+static void a_million_attributes_are_no_message(void **state)
+{
+    (void)state;
+    struct message_list list;
+    struct err err;
+    autobuf body;
+
+    buf_init(&body, BUF_ANY_SIZE);
+    buf_puts(&body, "<QueueMessagesList><a ");
+    for (int i = 0; i < 1000000; i++)
+        buf_printf(&body, "a%d='' ", i);
+    buf_puts(&body, "/></QueueMessagesList>");
+    assert_true(message_list_parse(body.data, body.len, MESSAGE_LIST_GET, &list, &err));
+    assert_int_equal(list.count, 0);
+}
+
 static void takes_32_and_no_more(void **state)
 {
     (void)state;
@@ -139,7 +220,8 @@ static void takes_32_and_no_more(void **state)
     buf_init(&body, BUF_ANY_SIZE);
     buf_puts(&body, "<QueueMessagesList>");
     for (int i = 0; i < QUEUE_MAX_GET; i++)
-        buf_puts(&body, MESSAGE(GET));
+        buf_printf(&body, MESSAGE("<MessageId>%d</MessageId>%s"), i,
+                   INSERTED EXPIRES RECEIPT DEQUEUED TEXT);
     size_t len = body.len;
     buf_puts(&body, "</QueueMessagesList>");
     assert_true(message_list_parse(body.data, body.len, MESSAGE_LIST_GET, &list, &err));
@@ -160,6 +242,9 @@ int main(void)
         cmocka_unit_test(a_put_answers_less),
         cmocka_unit_test(what_is_unknown_is_passed_over),
         cmocka_unit_test(takes_it_whole_or_not_at_all),
+        cmocka_unit_test(names_are_bounded),
+        cmocka_unit_test(hostile_documents_are_refused),
+        cmocka_unit_test(a_million_attributes_are_no_message),
         cmocka_unit_test(takes_32_and_no_more),
     };
 

@@ -383,7 +383,7 @@ static void a_good_status_with_nonsense_is_the_services_failure(void **state)
 
     given(fixture, GOOD_SAS, "200 OK", "<html>Welcome to the hotel</html>");
     queue_get(fixture->queue, 1, 30, 5000, on_done, fixture);
-    expect_failed(fixture, ERR_SERVER, "Get Messages: not a list of messages: ");
+    expect_failed(fixture, ERR_SERVER, "Get Messages: 200, but not a list of messages: ");
 }
 
 static void another_good_status_is_the_services_failure(void **state)
@@ -401,7 +401,7 @@ static void an_update_without_receipt_is_the_services_failure(void **state)
 
     given(fixture, GOOD_SAS, "204 No Content", "");
     queue_update(fixture->queue, "id-1", "r", 30, 5000, on_done, fixture);
-    expect_failed(fixture, ERR_SERVER, "Update Message: no x-ms-popreceipt in the answer");
+    expect_failed(fixture, ERR_SERVER, "Update Message: 204, but no x-ms-popreceipt in the answer");
 }
 
 static void a_redirect_is_not_followed(void **state)

@@ -31,6 +31,9 @@ static void a_code_decides(void **state)
     } cases[] = {
         {404, "QueueNotFound", ERR_MISSING},
         {404, "ResourceNotFound", ERR_MISSING},
+        {400, "InvalidResourceName", ERR_MISSING},
+        {400, "InvalidUri", ERR_MISSING},
+        {400, "OutOfRangeInput", ERR_MISSING},
         {409, "QueueBeingDeleted", ERR_MISSING},
         {409, "QueueDisabled", ERR_MISSING},
         {404, "MessageNotFound", ERR_GONE},
@@ -131,11 +134,30 @@ static void copes_with_any_body(void **state)
 
     for (size_t i = 0; i < array_size(bodies); i++) {
         struct err err =
-            explain((struct storage_answer){.status = 502, .body = bodies[i]}, "Get Messages");
+            explain((struct storage_answer){.status = 502, .request_id = "id", .body = bodies[i]},
+                    "Get Messages");
 
         assert_int_equal(err.code, ERR_SERVER);
         assert_string_equal(err.text, "Get Messages: 502: the service failed");
     }
+}
+
+static void tells_when_it_was_not_the_service_that_answered(void **state)
+{
+    (void)state;
+    static const char sign[] = "bears no sign of a Storage service";
+    struct storage_answer answer = {.status = 403, .body = "<html>"};
+
+    struct err err = explain(answer, "Get Messages");
+    assert_non_null(strstr(err.text, sign));
+    assert_non_null(strstr(err.text, "http.proxy"));
+    answer.request_id = "9e3dbae3";
+    assert_null(strstr(explain(answer, "Get Messages").text, sign));
+    answer = (struct storage_answer){.status = 403, .error_code = "AuthorizationFailure"};
+    assert_null(strstr(explain(answer, "Get Messages").text, sign));
+    /* The proxy that wants a password is known to be one. */
+    answer = (struct storage_answer){.status = 407};
+    assert_null(strstr(explain(answer, "Get Messages").text, sign));
 }
 
 static void keeps_what_a_cut_body_said(void **state)
@@ -260,6 +282,7 @@ int main(void)
         cmocka_unit_test(a_status_alone_decides),
         cmocka_unit_test(reads_the_body_when_no_header_came),
         cmocka_unit_test(copes_with_any_body),
+        cmocka_unit_test(tells_when_it_was_not_the_service_that_answered),
         cmocka_unit_test(keeps_what_a_cut_body_said),
         cmocka_unit_test(names_the_right_that_lacks),
         cmocka_unit_test(tells_of_a_wrong_clock),

@@ -27,6 +27,7 @@ enum manner {
     MANNER_CLOSE, /* answers and closes it */
     MANNER_DRIP,  /* answers, then one byte of body now and then, for ever */
     MANNER_RESET, /* answers and resets the connection */
+    MANNER_FRESH, /* answers on a new connection, and resets one that was kept */
 };
 
 struct page {
@@ -39,6 +40,7 @@ struct peer {
     int fd;
     struct buf seen; /* of the present request */
     bool drips;
+    bool kept; /* has had an answer */
 };
 
 struct server {
@@ -113,6 +115,11 @@ static void answer(struct server *server, struct peer *peer)
         page = &missing;
     if (page->text == NULL)
         return;
+    if (page->manner == MANNER_FRESH && peer->kept) {
+        peer_close(peer, true);
+        return;
+    }
+    peer->kept = true;
     send_all(peer->fd, page->text);
     peer->drips = page->manner == MANNER_DRIP;
     if (page->manner == MANNER_CLOSE || page->manner == MANNER_RESET)
@@ -231,6 +238,7 @@ struct call {
     char *body;
     size_t len;
     uint32_t retry_after_ms;
+    bool sent_twice;
     char *header; /* X-Test of the reply */
     void (*inside)(struct call *call);
     struct call *other; /* for inside */
@@ -292,6 +300,7 @@ static void on_done(void *arg, const struct http_reply *reply, const struct err 
         assert_int_equal(reply->body[reply->len], '\0');
         call->body = memcpy(xmalloc(reply->len + 1), reply->body, reply->len + 1);
         call->retry_after_ms = reply->retry_after_ms;
+        call->sent_twice = reply->sent_twice;
         call->header = xstrdup(http_reply_header(reply, "x-tEsT"));
     }
     call->fixture->open--;
@@ -914,10 +923,13 @@ static void a_cut_chunk_is_the_servers(void **state)
 
 static void a_connection_closed_without_answer_is_the_networks(void **state)
 {
-    struct call call = {0};
+    struct call call = {0}, reset = {0};
 
     start(&call, *state, "/close");
     expect_failed(&call, ERR_NETWORK);
+    start(&reset, *state, "/reset");
+    expect_failed(&reset, ERR_NETWORK);
+    expect_in(reset.err.text, "broke");
 }
 
 static void what_is_no_http_is_the_servers(void **state)
@@ -1155,6 +1167,27 @@ static void a_kept_connection_that_was_closed_meanwhile_is_no_failure(void **sta
     }
 }
 
+static void a_request_that_went_out_twice_says_so(void **state)
+{
+    struct fixture *fixture = *state;
+    struct call calls[4] = {0};
+
+    start(&calls[0], fixture, "/fresh");
+    expect_status(&calls[0], 200);
+    assert_false(calls[0].sent_twice);
+    start(&calls[1], fixture, "/fresh"); /* breaks the kept connection, and is well on a new one */
+    expect_status(&calls[1], 200);
+    assert_true(calls[1].sent_twice);
+    start(&calls[2], fixture, "/hello"); /* on a kept connection, with a handle that was used */
+    expect_status(&calls[2], 200);
+    assert_false(calls[2].sent_twice);
+    start(&calls[3], fixture, "/500");
+    expect_status(&calls[3], 500);
+    assert_false(calls[3].sent_twice);
+    for (unsigned i = 0; i < array_size(calls); i++)
+        call_done(&calls[i]);
+}
+
 static void many_calls_at_once_all_end(void **state)
 {
     struct fixture *fixture = *state;
@@ -1209,6 +1242,7 @@ static const struct page *pages_of(void)
 {
     static const struct page pages[] = {
         {"/hello", MANNER_KEEP, OK_HELLO},
+        {"/fresh", MANNER_FRESH, OK_HELLO},
         {"/hello-close", MANNER_CLOSE, OK_HELLO},
         {"/head", MANNER_KEEP, "HTTP/1.1 200 OK\r\nX-Test: one\r\nContent-Length: 5\r\n\r\n"},
         {"/header", MANNER_KEEP,
@@ -1296,6 +1330,7 @@ int main(void)
         TEST(no_more_connections_than_allowed),
         TEST(calls_take_their_turn_in_order),
         TEST(a_kept_connection_that_was_closed_meanwhile_is_no_failure),
+        TEST(a_request_that_went_out_twice_says_so),
         TEST(many_calls_at_once_all_end),
         TEST(the_environments_proxy_is_not_for_this_machine),
         TEST(the_settings_proxy_is_not_for_this_machine),

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/* One kind of request that fails, again and again. */
+#include "flow/trouble.h"
+
+#include <string.h>
+
+/* Failures of the network and the service are no news before they last. */
+#define QUIET_FAILURES 1
+
+/* Whether two sentences say the same but for their numbers: "after 12 ms" changes each time. */
+static bool is_same(const char *a, const char *b)
+{
+    for (;; a++, b++) {
+        a += strspn(a, "0123456789.");
+        b += strspn(b, "0123456789.");
+        if (*a != *b || *a == '\0')
+            return *a == *b;
+    }
+}
+
+static bool may_pass(const struct err *err)
+{
+    return err->code == ERR_NETWORK || err->code == ERR_SERVER || err->code == ERR_THROTTLED;
+}
+
+static bool was_said(const struct trouble *trouble, const struct err *err)
+{
+    for (unsigned i = 0; i < trouble->said; i++) {
+        if (is_same(trouble->reasons[i], err->text))
+            return true;
+    }
+    return false;
+}
+
+bool trouble_is_news(struct trouble *trouble, const struct err *err, bool is_final)
+{
+    trouble->failures++;
+    if (may_pass(err) && !is_final && trouble->failures <= QUIET_FAILURES)
+        return false;
+    if (trouble->said == TROUBLE_MAX_REASONS || was_said(trouble, err))
+        return false;
+    memcpy(trouble->reasons[trouble->said++], err->text, sizeof(err->text));
+    return true;
+}
+
+bool trouble_is_over(struct trouble *trouble)
+{
+    bool said = trouble->said > 0;
+
+    trouble->failures = trouble->said = 0;
+    return said;
+}

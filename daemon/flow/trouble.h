@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One kind of request that fails, again and again: which failures are worth a line in the log. What a
+ * person must mend is news at once, what may pass by itself when it lasts; each reason is news once,
+ * until the request goes well again. Two reasons in turns are two lines, not one a try.
+ */
+#ifndef FLOW_TROUBLE_H
+#define FLOW_TROUBLE_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+
+#define TROUBLE_MAX_REASONS 4 /* a fifth is no news */
+
+struct trouble {
+    unsigned failures; /* in a row */
+    unsigned said;
+    char reasons[TROUBLE_MAX_REASONS][sizeof(((struct err *)NULL)->text)];
+};
+
+/* Notes a failure. True when it is to be said; the caller says it then. A failure that is final is
+ * not waited for to last. Numbers in a sentence make no new reason. */
+bool trouble_is_news(struct trouble *trouble, const struct err *err, bool is_final);
+/* It went well. True when something had been said: then that is over. */
+bool trouble_is_over(struct trouble *trouble);
+
+#endif
