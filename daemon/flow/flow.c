@@ -288,17 +288,6 @@ bool flow_is_alive(const struct flow *flow)
     return true;
 }
 
-/* Why a queue is not being read; the caller frees. NULL when its last answer was good. */
-static char *listener_trouble(const struct listener *listener)
-{
-    const char *name = listener_plan(listener)->settings->name;
-    const struct err *err;
-
-    if (listener_failures(listener, &err) > 0)
-        return xasprintf("; %s: %s", name, err->text);
-    return listener_has_answered(listener) ? NULL : xasprintf("; %s: no answer yet", name);
-}
-
 char *flow_status(const struct flow *flow)
 {
     const struct station *station;
@@ -311,10 +300,15 @@ char *flow_status(const struct flow *flow)
     TAILQ_FOREACH (station, &flow->stations, entry) {
         if (station->retired)
             continue;
-        autofree char *trouble = listener_trouble(station->listener);
+        const struct err *err;
+        const struct listener *listener = station->listener;
+        const char *trouble = listener_trouble(listener);
+        bool answered = listener_has_answered(listener);
         queues++;
-        good += trouble == NULL;
-        buf_puts(&troubles, trouble == NULL ? "" : trouble);
+        good += answered && listener_failures(listener, &err) == 0;
+        if (trouble != NULL || !answered)
+            buf_printf(&troubles, "; %s: %s", listener_plan(listener)->settings->name,
+                       trouble != NULL ? trouble : "no answer yet");
     }
     autofree char *broken = lanes_broken(flow->lanes);
     if (broken != NULL)

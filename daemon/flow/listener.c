@@ -160,7 +160,12 @@ static bool on_settle_failed(void *arg, bool is_delete, const struct err *err, b
 {
     struct listener *listener = arg;
 
-    return trouble_is_news(is_delete ? &listener->deleting : &listener->hiding, err, is_final);
+    struct trouble *trouble = is_delete ? &listener->deleting : &listener->hiding;
+    bool news = trouble_is_news(trouble, err, is_final);
+
+    if (news)
+        changed(listener, true);
+    return news;
 }
 
 /* The delivery of a message that is in work. One that is being settled has nothing more to run: the
@@ -455,6 +460,20 @@ unsigned listener_failures(const struct listener *listener, const struct err **r
 {
     *ret_err = listener->getting.failures > 0 ? &listener->failure : NULL;
     return listener->getting.failures;
+}
+
+const char *listener_trouble(const struct listener *listener)
+{
+    const struct trouble *const troubles[] = {&listener->poisoning, &listener->deleting,
+                                              &listener->hiding};
+
+    if (listener->getting.failures > 0)
+        return listener->failure.text;
+    for (unsigned i = 0; i < array_size(troubles); i++) {
+        if (trouble_reason(troubles[i]) != NULL)
+            return trouble_reason(troubles[i]);
+    }
+    return NULL;
 }
 
 bool listener_is_alive(const struct listener *listener)

@@ -61,6 +61,8 @@ bool listener_has_answered(const struct listener *listener);
 bool listener_is_empty(const struct listener *listener);
 /* How many Gets in a row failed, and how the last one did (NULL: it went well). */
 unsigned listener_failures(const struct listener *listener, const struct err **ret_err);
+/* What is wrong with its requests, a sentence; NULL when all is well. */
+const char *listener_trouble(const struct listener *listener);
 /* Whether it makes progress: a timer is armed, a request is under way, or its places are taken. */
 bool listener_is_alive(const struct listener *listener);
 

@@ -43,6 +43,11 @@ bool trouble_is_news(struct trouble *trouble, const struct err *err, bool is_fin
     return true;
 }
 
+const char *trouble_reason(const struct trouble *trouble)
+{
+    return trouble->said > 0 ? trouble->reasons[trouble->said - 1] : NULL;
+}
+
 bool trouble_is_over(struct trouble *trouble)
 {
     bool said = trouble->said > 0;

@@ -22,6 +22,8 @@ struct trouble {
 /* Notes a failure. True when it is to be said; the caller says it then. A failure that is final is
  * not waited for to last. Numbers in a sentence make no new reason. */
 bool trouble_is_news(struct trouble *trouble, const struct err *err, bool is_final);
+/* What was said last of what goes on; NULL when all is well or nothing was said. */
+const char *trouble_reason(const struct trouble *trouble);
 /* It went well. True when something had been said: then that is over. */
 bool trouble_is_over(struct trouble *trouble);
 

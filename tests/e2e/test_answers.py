@@ -6,7 +6,7 @@ import time
 import pytest
 
 from support import faults, messages
-from support.bad_day import gets_fail_and_recover, said, waits, what_follows_fails_and_recovers
+from support.bad_day import gets_fail_and_recover, in_status, said, waits, what_follows_fails_and_recovers
 from support.daemon import exec_hook
 from support.faults import error, html, reply
 from support.tap import Knocks
@@ -214,9 +214,11 @@ def test_a_missing_right_to_delete_is_named_at_once(fake, scripts, daemon):
     # then that is said with its mend long before the lease is over
     (line,) = running.wait_logged("can not be deleted", timeout=5)
     assert "Delete Message needs the SAS permission p" in line and '"level":"err"' in line
+    wait_until(lambda: in_status(running, "Delete Message: 403"), 5, "the status to tell of it")
     fault.lift()
     wait_until(queue.is_empty, 10, "the queue to be empty")
     running.wait_logged("messages can be deleted again")
+    wait_until(lambda: not in_status(running, "Delete Message"), 5, "the status to be good")
 
 
 def test_hides_that_are_refused_keep_the_delay_and_the_attempts(fake, scripts, daemon):
@@ -248,10 +250,11 @@ def test_poison_that_can_not_be_stored_is_kept_and_said_once(fake, scripts, daem
     assert {m.id for m in queue.messages()} == posted
     (line,) = said(running, "poison record can not be stored")
     assert "Put Message" in line
+    wait_until(lambda: in_status(running, "Put Message: "), 5, "the status to tell of it")
     # and when the poison queue takes them, each is stored once
     fault.lift()
     wait_until(queue.is_empty, 20, "the queue to be empty")
-    assert {r["message_id"] for r in queue.records()} == posted and len(poison.messages()) == 3
+    assert len(poison.messages()) == 3
     assert len(running.logged("poison records can be stored again")) == 1
 
 
@@ -286,6 +289,41 @@ def test_a_record_that_the_service_finds_too_large_goes_as_its_text(fake, script
     assert [m.text for m in poison.messages()] == ["{oops}"]
     assert len(said(running, "text alone")) == 1
     assert not said(running, "can not be stored")
+
+
+@pytest.mark.parametrize("answer", [error(403, "AuthorizationPermissionMismatch"), error(409, "QueueBeingDeleted"),
+                                    error(500, "InternalError"), faults.reset, faults.after_the_work(faults.reset),
+                                    error(409, "QueueAlreadyExists")])
+def test_a_poison_queue_that_can_not_be_made_at_first(fake, scripts, daemon, answer):
+    # given a poisonous message, no poison queue, and a service that does not make one at once
+    queue = fake.queue("events")
+    message = queue.post("{oops}")
+    fault = fake.answer("Create", answer, times=1)
+    running = served_by(fake, scripts, daemon, queue)
+    # then the message waits for it, and is stored
+    wait_until(queue.is_empty, 15, "the queue to be empty")
+    assert fault.count == 1 and [r["message_id"] for r in queue.records()] == [message]
+    assert len(said(running, "poison record can not be stored")) <= 1
+
+
+def test_renewals_that_are_refused_for_ever(fake, scripts, daemon):
+    # given a credential that may not update, and a hook that needs many leases
+    queue = fake.queue()
+    fake.answer("Update", error(403, "AuthorizationPermissionMismatch"))
+    hold = scripts.place / "hold"
+    hold.touch()
+    message = queue.post(messages.training())
+    running = served_by(fake, scripts, daemon, queue, then=f"while [ -e {hold} ]; do sleep 0.05; done", lease="1s")
+    # when the message has come to us again and again
+    wait_until(lambda: len(running.logged("delivered to us again")) >= 3, 10, "three more receipts")
+    hold.unlink()
+    # then its hook ran once, and one line names the right that lacks
+    wait_until(queue.is_empty, 5, "the queue to be empty")
+    assert [r.message for r in scripts.runs()] == [message]
+    (line,) = said(running, "lease lost")
+    assert "Update Message needs the SAS permission u" in line
+    # and there was a pause between two tries
+    assert len(fake.asked("Update")) < 30
 
 
 # --- lies ---

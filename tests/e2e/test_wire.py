@@ -19,6 +19,7 @@ WIRE = {
     "bad chunks": (faults.bad_chunks, "server", ["no whole answer"]),
     "an endless body": (faults.endless, "server", ["larger answer than"]),
     "endless headers": (faults.endless_headers, "server", ["larger"]),
+    "endless promises": (faults.endless_interims, "server", ["larger"]),
     "a dribble": (faults.dribble, "network", ["no whole answer", "within 1s"]),
     "dribbled headers": (faults.dribbled_headers, "network", ["within 1s"]),
     "silence": (faults.silence, "network", ["no answer", "within 1s"]),
@@ -82,7 +83,7 @@ def test_messages_whose_list_is_lost_come_again(fake, scripts, daemon, row):
 
 # --- odd, and good ---
 
-@pytest.mark.parametrize("answer", [faults.tiny_chunks, faults.with_bom])
+@pytest.mark.parametrize("answer", [faults.tiny_chunks, faults.with_bom, faults.with_another_behind])
 def test_answers_that_are_odd_and_good(fake, scripts, daemon, answer):
     # given a service whose every answer comes so
     fake.answer("*", answer)

@@ -33,6 +33,12 @@ def waits(running):
     return [float(number) * UNITS[unit] for number, unit in found]
 
 
+def in_status(running, text):
+    """Whether the service manager's newest status holds a text."""
+    statuses = [pairs["STATUS"] for _, pairs in list(running.notify.messages) if "STATUS" in pairs]
+    return bool(statuses) and text in statuses[-1]
+
+
 def no_secret(running):
     assert SECRET not in running.log() and "sig=" not in running.log()
 

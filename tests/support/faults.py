@@ -139,6 +139,23 @@ def endless_headers(exchange):
     exchange.close()
 
 
+def endless_interims(exchange):
+    """Promises of an answer."""
+    try:
+        while not exchange.service.closing.is_set():
+            exchange.raw(b"HTTP/1.1 100 Continue\r\n\r\n" * 64)
+    except OSError:
+        pass
+    exchange.close()
+
+
+def with_another_behind(exchange):
+    """The right answer, and one behind it that nobody asked for."""
+    real = exchange.perform()
+    exchange.service.told(real)
+    exchange.raw(exchange.head(real) + real.body + exchange.head(Reply(404, {"x-ms-error-code": "MessageNotFound"})))
+
+
 # --- time ---
 
 def dribble(exchange):

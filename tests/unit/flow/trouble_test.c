@@ -93,10 +93,13 @@ static void after_a_good_end_it_is_news_again(void **state)
 
     assert_false(trouble_is_over(&trouble));
     assert_false(fails(&trouble, ERR_NETWORK, "away"));
+    assert_null(trouble_reason(&trouble));
     assert_false(trouble_is_over(&trouble)); /* nothing had been said */
     assert_false(fails(&trouble, ERR_NETWORK, "away"));
     assert_true(fails(&trouble, ERR_NETWORK, "away"));
+    assert_string_equal(trouble_reason(&trouble), "away");
     assert_true(trouble_is_over(&trouble));
+    assert_null(trouble_reason(&trouble));
     assert_false(trouble_is_over(&trouble));
     assert_int_equal(trouble.failures, 0);
     assert_true(fails(&trouble, ERR_AUTH, "refused"));
