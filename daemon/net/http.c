@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include "base/err.h"
-#include "base/unit.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
+#include "net/failure.h"
 #include "net/sockets.h"
 #include "net/url.h"
 
@@ -20,7 +20,9 @@
 #define DEFAULT_MAX_REPLY  (1024 * 1024)
 #define CONNECT_TIMEOUT_MS 10000L
 #define MAX_RETRY_AFTER_S  (15 * 60) /* one bad header must not still a queue for a day */
-#define IDLE_HANDLES       64        /* kept for the next calls */
+/* A CA file that was mended counts as soon as the next back-off ends; libcurl's own span is a day. */
+#define CA_CACHE_S   15L
+#define IDLE_HANDLES 64 /* kept for the next calls */
 /* What a buffer for a reply keeps between two calls. */
 #define KEEP_REPLY_BYTES ((size_t)4096)
 
@@ -275,20 +277,6 @@ static void leave(struct http_call *call)
 
 /* --- the end of a call --- */
 
-static bool is_tls_failure(CURLcode code)
-{
-    return code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CONNECT_ERROR ||
-           code == CURLE_SSL_CACERT_BADFILE || code == CURLE_SSL_ISSUER_ERROR;
-}
-
-/* libcurl gives one code to a scheme that it does not know and to an answer that is not HTTP/1. */
-static bool is_not_http(const struct http_call *call, CURLcode code)
-{
-    return code == CURLE_WEIRD_SERVER_REPLY ||
-           (code == CURLE_UNSUPPORTED_PROTOCOL &&
-            strncasecmp(call->request.url.data, "http", 4) == 0);
-}
-
 static void explain_too_big(const struct http_call *call, struct err *err)
 {
     if (call->header_bytes > MAX_HEADER_BYTES)
@@ -299,30 +287,25 @@ static void explain_too_big(const struct http_call *call, struct err *err)
                 call->host->name, call->reply.max);
 }
 
-static void explain(const struct http_call *call, CURLcode code, struct err *err)
+static void explain(const struct http_call *call, CURLcode code, bool waited, struct err *err)
 {
-    const char *reason = call->error[0] != '\0' ? call->error : curl_easy_strerror(code);
-    char limit[UNIT_TEXT_MAX];
-
-    if (call->too_big)
+    if (call->too_big) {
         explain_too_big(call, err);
-    else if (code == CURLE_OPERATION_TIMEDOUT)
-        err_set(err, ERR_NETWORK, "no %sanswer from %s within %s",
-                call->header_bytes > 0 ? "whole " : "", call->host->name,
-                unit_duration_human(call->request.timeout_ms, limit));
-    else if (code == CURLE_PARTIAL_FILE || is_not_http(call, code) ||
-             (code == CURLE_RECV_ERROR && call->header_bytes > 0))
-        err_set(err, ERR_SERVER, "%s sent no whole answer: %s", call->host->name, reason);
-    else if (code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR)
-        err_set(err, ERR_NETWORK, "the connection to %s broke: %s", call->host->name, reason);
-    else if (code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL)
-        err_set(err, ERR_CONFIG, "not a URL that can be asked: %s", reason);
-    else if (is_tls_failure(code))
-        err_set(err, ERR_NETWORK,
-                "no safe connection to %s: %s (see http.ca_file and the host's certificate)",
-                call->host->name, reason);
-    else
-        err_set(err, ERR_NETWORK, "no answer from %s: %s", call->host->name, reason);
+        return;
+    }
+    struct failure failure = {
+        .easy = call->easy,
+        .code = code,
+        .reason = call->error[0] != '\0' ? call->error : curl_easy_strerror(code),
+        .url = call->request.url.data,
+        .host = call->host->name,
+        .ca_file = call->http->settings.ca_file,
+        .timeout_ms = call->request.timeout_ms,
+        .connect_timeout_ms = min_of(call->request.timeout_ms, CONNECT_TIMEOUT_MS),
+        .waited = waited,
+        .answer_began = call->header_bytes > 0,
+    };
+    failure_explain(&failure, err);
 }
 
 static void call_free(struct http_call *call)
@@ -362,6 +345,7 @@ static uint32_t retry_after_of(CURL *easy)
 
 static void finish(struct http_call *call, CURLcode code)
 {
+    bool waited = !call->is_open;
     long status = 0;
     struct err err;
 
@@ -370,7 +354,7 @@ static void finish(struct http_call *call, CURLcode code)
     LIST_REMOVE(call, entry);
     curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
     if (code != CURLE_OK) {
-        explain(call, code, &err);
+        explain(call, code, waited, &err);
         call->done(call->arg, NULL, &err);
     } else {
         struct http_reply reply = {
@@ -562,6 +546,8 @@ static void set_up_handle(struct http_call *call)
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, http);
     curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_sending);
     curl_easy_setopt(easy, CURLOPT_PREREQDATA, call);
+    /* Else a call's end waits, and the loop with it, until the resolver gives up. */
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, http->settings.user_agent);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(easy, CURLOPT_NOPROXY, http->no_proxy);
@@ -569,6 +555,9 @@ static void set_up_handle(struct http_call *call)
         curl_easy_setopt(easy, CURLOPT_PROXY, http->settings.proxy);
     if (http->settings.ca_file != NULL)
         curl_easy_setopt(easy, CURLOPT_CAINFO, http->settings.ca_file);
+    curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, CA_CACHE_S);
+    if (http->settings.ca_file != NULL)
+        curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, http->settings.ca_file);
 }
 
 static struct http_call *call_new(struct http *http)

@@ -1,19 +1,27 @@
 # SPDX-License-Identifier: MIT
-"""An authority of our own and a server certificate for 127.0.0.1, made with the openssl command."""
+"""An authority of our own and server certificates of it, made with the openssl command."""
 import subprocess
+
+NEW_KEY = ("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
 
 
 class Certificates:
-    def __init__(self, place):
+    """The authority and one certificate: `cert` and `key`, good for 127.0.0.1 unless told otherwise."""
+
+    def __init__(self, place, names="IP:127.0.0.1"):
         place.mkdir()
-        self.ca, self.cert, self.key = place / "ca.pem", place / "server.pem", place / "server.key"
-        ca_key, request, extensions = place / "ca.key", place / "server.csr", place / "server.ext"
-        extensions.write_text("subjectAltName = IP:127.0.0.1\nextendedKeyUsage = serverAuth\n")
-        new_key = ("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
-        _openssl(*new_key, "-x509", "-subj", "/CN=tests", "-days", "2", "-keyout", ca_key, "-out", self.ca)
-        _openssl(*new_key, "-subj", "/CN=127.0.0.1", "-keyout", self.key, "-out", request)
-        _openssl("x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", ca_key, "-CAcreateserial",
-                 "-extfile", extensions, "-days", "2", "-out", self.cert)
+        self.place, self.ca, self._ca_key = place, place / "ca.pem", place / "ca.key"
+        _openssl(*NEW_KEY, "-x509", "-subj", "/CN=tests", "-days", "2", "-keyout", self._ca_key, "-out", self.ca)
+        self.cert, self.key = self.pair = self.issue("server", names)
+
+    def issue(self, stem, names, days=2):
+        """(certificate, key) for names as openssl writes them: DNS:host, IP:address. One of days=-1 has expired."""
+        cert, key, request, extensions = (self.place / f"{stem}.{end}" for end in ("pem", "key", "csr", "ext"))
+        extensions.write_text(f"subjectAltName = {names}\nextendedKeyUsage = serverAuth\n")
+        _openssl(*NEW_KEY, "-subj", "/CN=server", "-keyout", key, "-out", request)
+        _openssl("x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", self._ca_key, "-CAcreateserial",
+                 "-extfile", extensions, "-days", days, "-out", cert)
+        return cert, key
 
 
 def _openssl(*arguments):

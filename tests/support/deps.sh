@@ -7,7 +7,8 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 
 build=(pkg-config libevent-dev libcurl4-openssl-dev libyajl-dev libexpat1-dev libyaml-dev libsystemd-dev libssl-dev)
-check=(libcmocka-dev mandoc python3 python3-pytest python3-pytest-xdist python3-azure-storage rsyslog openssl systemd)
+check=(libcmocka-dev mandoc python3 python3-pytest python3-pytest-xdist python3-azure-storage rsyslog openssl
+       systemd iproute2 util-linux)
 [ "${1:-}" = machine ] && check+=(debootstrap systemd-container)
 
 missing_packages() {

@@ -72,6 +72,11 @@ def program(pid):
         return None
 
 
+def open_files(pid):
+    """How many files and sockets a process has open."""
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
 def cpu_seconds(pid):
     stat = _stat(pid)
     return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
