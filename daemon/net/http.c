@@ -525,6 +525,15 @@ void http_free(struct http *http)
 /* --- starting a call --- */
 
 /* What is the same for every call of this client; set once a handle. */
+/* Without the system's folder of certificates, which libcurl would look into as well. */
+static void trust_only(CURL *easy, const char *ca_file)
+{
+    curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file);
+    curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+    curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, ca_file);
+    curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, NULL);
+}
+
 static void set_up_handle(struct http_call *call)
 {
     struct http *http = call->http;
@@ -553,11 +562,9 @@ static void set_up_handle(struct http_call *call)
     curl_easy_setopt(easy, CURLOPT_NOPROXY, http->no_proxy);
     if (http->settings.proxy != NULL)
         curl_easy_setopt(easy, CURLOPT_PROXY, http->settings.proxy);
-    if (http->settings.ca_file != NULL)
-        curl_easy_setopt(easy, CURLOPT_CAINFO, http->settings.ca_file);
     curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, CA_CACHE_S);
     if (http->settings.ca_file != NULL)
-        curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, http->settings.ca_file);
+        trust_only(easy, http->settings.ca_file);
 }
 
 static struct http_call *call_new(struct http *http)

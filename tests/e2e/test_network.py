@@ -47,7 +47,8 @@ class World:
 
     def start(self, url, env=None, queues=(), **http):
         """A daemon with a queue at this URL, others beside it, and one hook that records."""
-        return self._daemon({"http": {"ca_file": str(self.ca_file), "timeout": "1s", **http},
+        settings = {"ca_file": str(self.ca_file), "timeout": "1s", **http}
+        return self._daemon({"http": {name: value for name, value in settings.items() if value is not None},
                              "queues": [self._queue.config(url=f"{url}/{self._queue.name}"), *queues],
                              "hooks": [exec_hook("hook", "*", self._scripts.recording("hook"))]},
                             before=self.network.before, env=env)
@@ -184,6 +185,27 @@ def test_a_ca_file_that_is_not_there(world, queue, scripts):
     world.trust(world.certificates)
     wait_until(queue.is_empty, 30, "the message to be done")
     assert [r.message for r in scripts.runs("hook")] == [message]
+
+
+def test_the_systems_certificates_count_where_no_file_is_named(world, queue):
+    # given a system that trusts the front's authority
+    world.network.trust(world.certificates)
+    queue.post(messages.training())
+    # when a daemon without a CA file starts
+    world.start(f"https://{HOST}:{world.front.port}", ca_file=None)
+    # then the message is done
+    wait_until(queue.is_empty, 15, "the message to be done")
+
+
+def test_where_a_ca_file_is_named_it_counts_alone(world, queue):
+    # given a system that trusts the front's authority, and a CA file with another
+    world.network.trust(world.certificates)
+    world.trust(world.stranger)
+    # when a daemon starts
+    running = world.start(f"https://{HOST}:{world.front.port}")
+    # then it trusts the other alone
+    wait_until(lambda: failures(running) >= 2, 15, "some tries")
+    check_said(running, HOST, "issuer", "http.ca_file")
 
 
 def test_a_silent_name_server_holds_nothing_else_up(world, queue, new_queue, scripts):

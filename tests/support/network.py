@@ -12,7 +12,7 @@ CLONE_NEWNET = 0x40000000
 LOOPBACK = "127.0.0.1 localhost\n"
 ENTER = """
 ip link set lo up && ip address add "$1/32" dev lo && ip address add "$2/32" dev lo &&
-mount --bind "$3" /etc/hosts && mount --bind "$4" /etc/resolv.conf && echo up && exec sleep infinity
+mount --bind "$3" /etc/hosts && mount --bind "$4" /etc/resolv.conf && mount --bind "$5" /etc/ssl/certs && echo up && exec sleep infinity
 """
 
 
@@ -25,11 +25,12 @@ class PrivateNetwork:
 
     def __init__(self, place):
         place.mkdir()
-        self._hosts, resolver = place / "hosts", place / "resolv.conf"
+        self._hosts, resolver, self._trusted = place / "hosts", place / "resolv.conf", place / "certs"
+        self._trusted.mkdir()
         self._hosts.write_text(LOOPBACK)
         resolver.write_text("nameserver 127.0.0.1\noptions timeout:8 attempts:1\n")
         self._keeper = process.start(["unshare", "--net", "--mount", "sh", "-c", ENTER, "sh", self.ADDRESS,
-                                      self.LINK_LOCAL, self._hosts, resolver], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                                      self.LINK_LOCAL, self._hosts, resolver, self._trusted], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         up = self._keeper.stdout.readline()
         assert up == b"up\n", f"no network of our own can be made: {self._keeper.stderr.read().decode()}"
         namespaces = f"/proc/{self._keeper.pid}/ns"
@@ -43,6 +44,13 @@ class PrivateNetwork:
     def know(self, *names):
         """These names, and no others, resolve to ADDRESS from now on."""
         self._hosts.write_text(LOOPBACK + "".join(f"{self.ADDRESS} {name}\n" for name in names))
+
+    def trust(self, certificates):
+        """The system in it trusts this authority, by its file and by its folder."""
+        text = certificates.ca.read_text()
+        (self._trusted / "ca-certificates.crt").write_text(text)
+        (self._trusted / "own.pem").write_text(text)
+        subprocess.run(["openssl", "rehash", self._trusted], check=True, capture_output=True)
 
     def listen(self, port=0, address=ADDRESS):
         """A TCP listener in it."""
