@@ -19,6 +19,7 @@ PKG_CFLAGS = $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 PKG_LIBS   = $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
 
 SANITIZE  := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+COVERAGE  := --coverage -fprofile-abs-path -fprofile-update=atomic
 
 LIB_SRC   := $(sort $(filter-out daemon/main.c daemon/ctl/%,$(wildcard daemon/*.c daemon/*/*.c)))
 LIB_OBJ   := $(LIB_SRC:%.c=$(BUILD)/%.o)
@@ -103,8 +104,23 @@ check-systemd:
 	@BUILD=$(BUILD) tests/systemd/machine.sh
 
 # The other compiler, warnings as errors.
-check-clang: deps
+check-clang:
+	@tests/support/deps.sh clang
 	@$(MAKE) -j$$(nproc) BUILD=build/clang CC=clang CFLAGS='-O2 -g -Werror' all unit-programs bench-programs
+
+# Memcheck over the unit programs and some stories.
+valgrind:
+	@tests/support/deps.sh valgrind
+	@$(MAKE) -j$$(nproc) BUILD=build/valgrind CC=gcc CFLAGS='-O1 -g' all unit-programs
+	@tests/support/valgrind.sh build/valgrind
+
+# Which lines of daemon/ all tests together reach.
+coverage:
+	@tests/support/deps.sh coverage
+	@$(MAKE) BUILD=build/coverage CC=gcc CFLAGS='-O0 -g' build/coverage/tests/support/coverage_exit.o
+	@$(MAKE) -j$$(nproc) BUILD=build/coverage CC=gcc CFLAGS='-O0 -g $(COVERAGE)' \
+	  LDFLAGS='build/coverage/tests/support/coverage_exit.o -Wl,--wrap=_exit' all unit-programs
+	@tests/support/coverage.sh build/coverage
 
 # --- taste ---
 
@@ -113,10 +129,15 @@ SOURCES := $(wildcard man/*.c daemon/*.[ch] daemon/*/*.[ch] tests/unit/*/*.[ch] 
 format:
 	clang-format -i $(SOURCES)
 
-# Needs clang-tidy and cppcheck. Suppressed in cppcheck: memleak and ctunullpointer do not know
+format-check:
+	@tests/support/deps.sh tidy
+	clang-format --dry-run -Werror $(SOURCES)
+
+# Suppressed in cppcheck: memleak and ctunullpointer do not know
 # autofree and xstrdup(NULL); nullPointerRedundantCheck does not know that fatal() does not return;
 # CastIntegerToAddressAtReturn takes `struct template *` for an integer.
 tidy:
+	@tests/support/deps.sh tidy
 	clang-tidy --quiet $(filter daemon/%.c man/%.c,$(SOURCES)) -- -std=c17 $(CPPFLAGS)
 	cppcheck --quiet --std=c11 --library=gnu --enable=warning,performance,portability \
 	  --include=$(firstword $(wildcard /usr/include/*/sys/queue.h /usr/include/sys/queue.h)) \
@@ -168,16 +189,18 @@ help:
 	@echo 'make check       install what is missing, build with sanitizers, run every test'
 	@echo 'make check-systemd  the service in a Debian of its own, booted (root)'
 	@echo 'make check-clang build with clang, warnings as errors'
+	@echo 'make valgrind    unit programs and some end-to-end tests under memcheck'
+	@echo 'make coverage    every test; the lines of daemon/ that none reaches; fails under 90 %'
 	@echo 'make demo        show the main job on a local storage service'
 	@echo 'make bench       measure speed and memory against the budgets; BENCH=quick is shorter'
 	@echo 'make install     DESTDIR= PREFIX=/usr SYSCONFDIR=/etc UNITDIR=; make uninstall keeps the configuration'
 	@echo 'make deps        install what the build and the tests need (Debian, npm)'
-	@echo 'make format      clang-format; make tidy: clang-tidy and cppcheck'
+	@echo 'make format      clang-format (format-check: says what differs); make tidy: clang-tidy and cppcheck'
 	@echo 'make includes    check that includes point down'
 	@echo 'make clean'
 
 .SECONDARY:
-.PHONY: all unit-programs bench-programs bench deps check check-systemd check-clang includes demo \
-        format tidy install uninstall clean help
+.PHONY: all unit-programs bench-programs bench deps check check-systemd check-clang valgrind coverage \
+        includes demo format format-check tidy install uninstall clean help
 -include $(LIB_OBJ:.o=.d) $(BUILD)/daemon/main.d $(BUILD)/man/tables.d $(TEST_SRC:%.c=$(BUILD)/%.d)
 -include $(BENCH_OBJ:.o=.d)

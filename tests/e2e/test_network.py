@@ -127,6 +127,10 @@ FAULTS = {
         lambda world: world.front.use(world.certificates.issue("other", "DNS:other.test")),
         lambda world: world.front.use(world.certificates.pair),
         (f"{HOST}:PORT", "another host", "URL")),
+    "a certificate that is not for servers": (
+        lambda world: world.front.use(world.certificates.issue("client", f"DNS:{HOST}", use="clientAuth")),
+        lambda world: world.front.use(world.certificates.pair),
+        (f"{HOST}:PORT", "purpose", "see the host's certificate")),
     "an expired certificate": (
         lambda world: world.front.use(world.certificates.issue("old", f"DNS:{HOST}", days=-1)),
         lambda world: world.front.use(world.certificates.pair),
@@ -263,15 +267,16 @@ def test_the_settings_proxy_goes_before_the_environments(world, queue):
     assert proxy.requests and not other.requests
 
 
-@pytest.mark.parametrize("where", ["127.0.0.1", "localhost", "169.254.7.7", "a name of no_proxy"])
-def test_no_proxy_for_this_machine_its_link_and_what_no_proxy_names(world, queue, where):
+@pytest.mark.parametrize("where", ["127.0.0.1", "localhost", "169.254.7.7", f"example.test,{HOST}", "*"])
+def test_no_proxy_for_this_machine_its_link_and_whom_no_proxy_names(world, queue, where):
     # given a front at a place that is not to be reached through a proxy, and proxies all around
-    host = HOST if where == "a name of no_proxy" else where
+    no_proxy = where if where == "*" or HOST in where else "example.test"
+    host = HOST if no_proxy == where else where
     names = {"localhost": "DNS:localhost", HOST: f"DNS:{HOST}"}.get(host, f"IP:{host}")
     front = TlsFront(lambda port: world.network.listen(port, "0.0.0.0"), world.certificates.issue("near", names),
                      world.front.target)
     proxy, url = world.proxy()
-    environment = {"https_proxy": url, "HTTPS_PROXY": url, "ALL_PROXY": url, "no_proxy": f"example.test,{HOST}"}
+    environment = {"https_proxy": url, "HTTPS_PROXY": url, "ALL_PROXY": url, "no_proxy": no_proxy}
     queue.post(messages.training())
     # when a daemon is told of them in every way
     account = "" if host == HOST else f"/{ACCOUNT}"

@@ -8,6 +8,7 @@ cd "$(dirname "$0")/../.." || exit 1
 build=${1:?usage: check.sh BUILD [pytest arguments]}
 shift
 passed=0 failed=0
+read -ra under <<<"${UNIT_UNDER:-}" # a program that runs the unit programs
 
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
@@ -19,7 +20,7 @@ count() { sed -nE "s/^\[  $1  \] ([0-9]+) test.*/\1/p" "$2" | awk '{ n += $1 } E
 
 unit() {
     local program=$1 out=$1.out status good bad
-    timeout 120 "$program" >"$out" 2>&1
+    timeout "${UNIT_TIMEOUT:-120}" "${under[@]}" "$program" >"$out" 2>&1
     status=$?
     good=$(count PASSED "$out") bad=$(count FAILED "$out")
     if [ "$status" -ne 0 ] || [ $((good + bad)) -eq 0 ]; then
@@ -46,7 +47,7 @@ e2e() {
     passed=$((passed + (n > 0 ? n : 0))) failed=$((failed + bad))
 }
 
-programs=$(find "$build/unit" -type f -name '*_test' -perm -u+x 2>/dev/null | sort)
+programs=$(find "$build/unit" -type f -name '*_test' ! -path "*/${UNIT_EXCEPT:-}" -perm -u+x 2>/dev/null | sort)
 for program in $programs; do unit "$program"; done
 echo "unit: $passed passed, $failed failed in $(wc -w <<<"$programs") programs"
 [ -n "$programs" ] || failed=$((failed + 1))

@@ -219,6 +219,18 @@ static void test_mask(void **state)
     }
 }
 
+static void test_file_that_can_not_be_read(void **state)
+{
+    struct secret secret = {0};
+    struct err err;
+
+    (void)state;
+    /* It opens; nothing is at address 0. */
+    assert_false(secret_read_file("/proc/self/mem", true, &secret, &err));
+    assert_int_equal(err.code, ERR_AUTH);
+    assert_non_null(strstr(err.text, "/proc/self/mem"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +242,7 @@ int main(void)
         cmocka_unit_test(test_waivers),
         cmocka_unit_test(test_waiver_in_memory),
         cmocka_unit_test(test_mask),
+        cmocka_unit_test(test_file_that_can_not_be_read),
     };
 
     return cmocka_run_group_tests(tests, make_directory, remove_directory);

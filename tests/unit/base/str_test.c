@@ -84,6 +84,9 @@ static void test_nearest(void **state)
     char longer[200];
 
     assert_string_equal(str_nearest("poll_mni", keys), "poll_min");
+    const char *const endless[] = {
+        "a_name_of_more_than_sixty_four_characters_is_never_what_somebody_meant", "lease", NULL};
+    assert_string_equal(str_nearest("leese", endless), "lease");
     assert_string_equal(str_nearest("poll-max", keys), "poll_max");
     assert_string_equal(str_nearest("Lease", keys), "lease");
     assert_string_equal(str_nearest("paralel", keys), "parallel");

@@ -152,12 +152,40 @@ static void test_ceiling(void **state)
     assert_string_equal(out.data, "fo");
 }
 
+/* What is wrong is found in any part of a text that is decoded in parts. */
+static void test_a_bad_part_among_many(void **state)
+{
+    (void)state;
+    enum { LEN = 64 * 1024 };
+    autofree char *text = xmalloc(LEN);
+    autobuf out;
+
+    memset(text, 'A', LEN);
+    for (size_t at = 0; at < LEN; at += LEN / 4) {
+        text[at] = '?';
+        buf_init(&out, BUF_ANY_SIZE);
+        assert_false(base64_decode(text, LEN, &out));
+        buf_done(&out);
+        text[at] = 'A';
+    }
+    buf_init(&out, BUF_ANY_SIZE);
+    assert_true(base64_decode(text, LEN, &out));
+    assert_int_equal(out.len, LEN / 4 * 3);
+    buf_done(&out);
+    buf_init(&out, 100);
+    assert_false(base64_decode(text, LEN, &out));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_vectors), cmocka_unit_test(test_white_space),
-        cmocka_unit_test(test_strays),  cmocka_unit_test(test_every_byte),
-        cmocka_unit_test(test_lengths), cmocka_unit_test(test_ceiling),
+        cmocka_unit_test(test_vectors),
+        cmocka_unit_test(test_white_space),
+        cmocka_unit_test(test_strays),
+        cmocka_unit_test(test_every_byte),
+        cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_ceiling),
+        cmocka_unit_test(test_a_bad_part_among_many),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

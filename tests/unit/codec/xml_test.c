@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* XML: what Azure sends, and what nobody should. */
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -215,6 +216,30 @@ static void test_escape(void **state)
     gives(document.data, expected);
 }
 
+/* Expat makes more room for such names. */
+static void test_a_long_name(void **state)
+{
+    (void)state;
+    enum { LEN = 20000 };
+    autofree char *name = xmalloc(LEN + 1);
+
+    memset(name, 'n', LEN);
+    name[LEN] = '\0';
+    autofree char *text = xasprintf("<%s>x</%s>", name, name);
+    autofree char *expected = xasprintf("<1:%s 1:%s=x> ", name, name);
+    gives(text, expected);
+}
+
+static void test_more_than_expat_counts(void **state)
+{
+    (void)state;
+    struct trace trace = {.stop_at = NULL};
+    struct err err;
+
+    assert_false(xml_parse("", (size_t)INT_MAX + 1, &visitor, &trace, &err));
+    assert_int_equal(err.code, ERR_SERVER);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -226,6 +251,8 @@ int main(void)
         cmocka_unit_test(test_truncated),
         cmocka_unit_test(test_damaged),
         cmocka_unit_test(test_escape),
+        cmocka_unit_test(test_a_long_name),
+        cmocka_unit_test(test_more_than_expat_counts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -208,7 +208,8 @@ static void test_variables(void **state)
         "flag, on_flag, number, any_number, mode, wait, size, level, texts, words, "
         "templates, waits, pairs, sas, sas_file, sas_credential, end, always, ends, "
         "hooks or whos");
-    autoreading reading = read_text("whos: [{kind: '${KIND}', tenant: t, secret_file: '/${NAME}'}]");
+    autoreading reading =
+        read_text("whos: [{kind: '${KIND}', tenant: t, secret_file: '/${NAME}'}]");
     assert_int_equal(reading.mistakes.count, 0);
 }
 

@@ -161,8 +161,9 @@ static void a_trailing_slash_is_cut(void **state)
 static void a_poison_map_may_leave_the_name_to_us(void **state)
 {
     struct fixture *fixture = *state;
-    const struct snapshot *snapshot = load_good(fixture, "queues: [{name: e, url: '" QUEUE_URL
-                                                         "', " SAS ", poison: {sas: 'sv=2021-12-02&sp=a&se=2099-01-01&sig=s3cretA='}}]\n");
+    const struct snapshot *snapshot =
+        load_good(fixture, "queues: [{name: e, url: '" QUEUE_URL "', " SAS
+                           ", poison: {sas: 'sv=2021-12-02&sp=a&se=2099-01-01&sig=s3cretA='}}]\n");
 
     assert_string_equal(snapshot->queues[0].poison_url, QUEUE_URL "-poison");
     snapshot =

@@ -15,6 +15,7 @@
 #include "config/node.h"
 #include "identity/identity.h"
 #include "loop/loop.h"
+#include "loop/timer.h"
 #include "loop/worker.h"
 #include "net/http.h"
 
@@ -380,6 +381,62 @@ static void a_file_is_looked_at_before_a_warning(void **state)
     assert_true(identity_is_ready(fixture->identity));
 }
 
+#define STRING  "QueueEndpoint=https://h/;"
+#define EXPIRED "sv=1&sp=rup&se=2020-01-01&sig=x"
+
+static void a_connection_strings_bad_successor_is_not_taken(void **state)
+{
+    static const char *const bad[] = {
+        "nonsense",
+        STRING "SharedAccessSignature=sv=1&sp=rup",
+        STRING "AccountName=contoso;AccountKey=a?b",
+    };
+    struct fixture *fixture = *state;
+    struct err err;
+
+    autofree char *path = write_secret(fixture, STRING "SharedAccessSignature=" EXPIRED, 0600);
+    autofree char *yaml = xasprintf(
+        "{kind: connection_string, allow_readable: true, connection_string_file: %s}", path);
+    given(fixture, yaml);
+    become_ready(fixture);
+    err_set(&err, ERR_AUTH, "refused");
+    identity_refused(fixture->identity, &err);
+    assert_non_null(strstr(err.text, "the SAS expired at 2020-01-01T00:00:00Z"));
+    for (size_t i = 0; i < array_size(bad); i++) {
+        free(write_secret(fixture, bad[i], 0600));
+        expect_failed_wait(fixture);
+        expect_signed(fixture, "http://127.0.0.1/a/q?" EXPIRED " -");
+    }
+    free(write_secret(fixture, STRING "AccountName=contoso;AccountKey=a2V5", 0600));
+    become_ready(fixture);
+    expect_signed(fixture, "http://127.0.0.1/a/q SharedKey contoso:");
+    err_set(&err, ERR_AUTH, "refused");
+    identity_refused(fixture->identity, &err);
+    assert_string_equal(err.text, "refused");
+}
+
+static void stop(void *arg)
+{
+    loop_stop(arg);
+}
+
+static void an_identity_may_end_while_its_file_is_read(void **state)
+{
+    struct fixture *fixture = *state;
+
+    given_file(fixture, SAS);
+    identity_wait_start(fixture->identity, on_ready, fixture);
+    /* Behind the timer that begins the reading, before its end is looked at. */
+    struct timer behind;
+    timer_init(&behind, fixture->loop, stop, fixture->loop);
+    timer_set(&behind, 0);
+    loop_run(fixture->loop);
+    timer_done(&behind);
+    identity_free(take(fixture->identity));
+    worker_free(take(fixture->worker));
+    assert_int_equal(fixture->answers, 0);
+}
+
 static void expect_mistake(struct fixture *fixture, const char *yaml, const char *line)
 {
     configure(fixture, yaml);
@@ -426,9 +483,10 @@ static void check_passes_over_a_credential_it_can_not_see(void **state)
 
 static void check_finds_a_bad_credential_name(void **state)
 {
-    expect_mistake(*state, "{kind: sas, sas_credential: ../sas}",
-                   "test.yaml:1:29: sas_credential: the name of a systemd credential is due here; a "
-                   "secret itself goes into `sas`");
+    expect_mistake(
+        *state, "{kind: sas, sas_credential: ../sas}",
+        "test.yaml:1:29: sas_credential: the name of a systemd credential is due here; a "
+        "secret itself goes into `sas`");
 }
 
 static void check_finds_a_bad_key(void **state)
@@ -493,6 +551,8 @@ int main(void)
         TEST(a_missing_file_fails_the_wait_and_heals),
         TEST(a_credential_needs_its_directory),
         TEST(a_file_is_looked_at_before_a_warning),
+        TEST(a_connection_strings_bad_successor_is_not_taken),
+        TEST(an_identity_may_end_while_its_file_is_read),
         TEST(check_finds_a_broken_sas),
         TEST(check_finds_a_missing_right),
         TEST(check_lets_an_expired_sas_pass),

@@ -191,6 +191,27 @@ static void refuses_a_url_without_a_sas(void **state)
     assert_string_equal(err.text, "a URL without a SAS: nothing stands behind a '?'");
 }
 
+static void names_what_a_permission_is_for(void **state)
+{
+    static const struct {
+        const char *permission, *use;
+    } cases[] = {
+        {"p", "p (get and delete messages)"},
+        {"u", "u (renew and release messages)"},
+        {"a", "a (put messages)"},
+        {"r", "r (count messages)"},
+        {"x", "x (this use)"},
+    };
+
+    (void)state;
+    struct sas_token token = parse("sv=2021-12-02&se=2027-01-01&sp=d&sig=x");
+    for (size_t i = 0; i < array_size(cases); i++) {
+        struct err err;
+        assert_false(sas_token_suits(&token, cases[i].permission, &err));
+        assert_non_null(strstr(err.text, cases[i].use));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -203,6 +224,7 @@ int main(void)
         cmocka_unit_test(names_the_right_that_a_queue_needs),
         cmocka_unit_test(cleans_what_was_pasted),
         cmocka_unit_test(refuses_a_url_without_a_sas),
+        cmocka_unit_test(names_what_a_permission_is_for),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -223,6 +223,25 @@ static void a_check_lets_an_expired_one_pass(void **state)
     assert_false(sas_use_check("https://a/q", "p", &err));
 }
 
+static void a_url_without_room_is_refused(void **state)
+{
+    (void)state;
+    struct sas_use use = {0};
+    struct http_request request;
+    struct err err;
+
+    at(300 * HOUR_MS);
+    adopt(&use, SAS);
+    http_request_init(&request, HTTP_GET);
+    buf_puts(&request.url, "http://127.0.0.1/");
+    while (buf_putc(&request.url, 'x'))
+        ;
+    assert_false(sas_use_sign(&use, &request, "build", &err));
+    assert_int_equal(err.code, ERR_AUTH);
+    http_request_done(&request);
+    sas_use_done(&use);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -233,6 +252,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(is_read_again_before_a_warning, set_up, tear_down),
         cmocka_unit_test_setup_teardown(keeps_the_one_before_a_bad_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(explains_a_refusal_by_its_dates, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_url_without_room_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_check_lets_an_expired_one_pass, set_up, tear_down),
     };
 

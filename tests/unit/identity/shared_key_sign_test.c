@@ -135,6 +135,22 @@ static void refuses_a_key_that_is_not_base64(void **state)
     assert_false(secret_is_set(&key));
 }
 
+static void refuses_to_sign_what_is_no_url(void **state)
+{
+    (void)state;
+    autosecret key = {0};
+    struct http_request request;
+    struct err err = {0};
+
+    assert_true(shared_key_decode("a2V5", &key, &err));
+    http_request_init(&request, HTTP_GET);
+    buf_puts(&request.url, "no url");
+    assert_false(shared_key_sign(&request, "contoso", &key, &err));
+    assert_int_equal(err.code, ERR_CONFIG);
+    assert_null(http_request_find_header(&request, "Authorization"));
+    http_request_done(&request);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -145,6 +161,7 @@ int main(void)
         cmocka_unit_test(keeps_the_path_as_it_is_encoded),
         cmocka_unit_test(adds_the_authorization),
         cmocka_unit_test(refuses_a_key_that_is_not_base64),
+        cmocka_unit_test(refuses_to_sign_what_is_no_url),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -185,22 +185,6 @@ static void stopping_again_changes_nothing(void **state)
 
 /* --- what can not begin --- */
 
-static void expect_not_run(struct run *run, const char *word, int os_errno)
-{
-    run_whole(run);
-    assert_int_equal(run->result.end, CHILD_NOT_RUN);
-    assert_int_equal(run->starts, 0);
-    assert_int_equal(run->line_count, 0);
-    assert_int_equal(run->err.code, ERR_HOST);
-    if (strstr(run->err.text, word) == NULL)
-        assert_string_equal(run->err.text, word);
-    if (os_errno != 0 && strstr(run->err.text, strerror(os_errno)) == NULL)
-        assert_string_equal(run->err.text, strerror(os_errno));
-    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
-    assert_int_equal(errno, ECHILD);
-    run_done(run);
-}
-
 static void a_missing_program_is_named(void **state)
 {
     struct run run;
@@ -261,15 +245,6 @@ static void an_empty_file_is_no_program(void **state)
     expect_not_run(&run, path, ENOEXEC);
 }
 
-static void a_missing_interpreter_fails(void **state)
-{
-    struct run run;
-
-    autofree char *path = write_file(*state, "script", "#!/nonexistent/sh\n", 0755);
-    run_program(&run, *state, path);
-    expect_not_run(&run, path, ENOENT);
-}
-
 static void a_missing_directory_is_named(void **state)
 {
     struct run run;
@@ -295,18 +270,6 @@ static void an_unknown_group_is_named(void **state)
     run_shell(&run, *state, "exit 0");
     run.spec.group = "no-such-group-here";
     expect_not_run(&run, "no-such-group-here", 0);
-}
-
-static void too_many_arguments_fail(void **state)
-{
-    struct run run;
-    char *argument = xcalloc(1, 256 * 1024 + 1);
-
-    memset(argument, 'x', 256 * 1024);
-    run_program(&run, *state, "/bin/true");
-    run.argv[1] = argument;
-    expect_not_run(&run, "/bin/true", E2BIG);
-    free(argument);
 }
 
 static void the_next_in_path_is_tried(void **state)
@@ -946,11 +909,9 @@ int main(void)
         TEST(a_directory_is_no_program),
         TEST(a_file_that_is_no_program_is_named),
         TEST(an_empty_file_is_no_program),
-        TEST(a_missing_interpreter_fails),
         TEST(a_missing_directory_is_named),
         TEST(an_unknown_user_is_named),
         TEST(an_unknown_group_is_named),
-        TEST(too_many_arguments_fail),
         TEST(the_next_in_path_is_tried),
         TEST(an_input_larger_than_a_pipe_comes_whole),
         TEST(an_input_that_nobody_reads_is_no_error),

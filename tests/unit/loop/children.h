@@ -5,10 +5,12 @@
 
 #include "waiting.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -218,6 +220,22 @@ static inline char *write_file(const struct fixture *fixture, const char *name, 
     fclose(file);
     assert_int_equal(chmod(path, mode), 0);
     return path;
+}
+
+static inline void expect_not_run(struct run *run, const char *word, int os_errno)
+{
+    run_whole(run);
+    assert_int_equal(run->result.end, CHILD_NOT_RUN);
+    assert_int_equal(run->starts, 0);
+    assert_int_equal(run->line_count, 0);
+    assert_int_equal(run->err.code, ERR_HOST);
+    if (strstr(run->err.text, word) == NULL)
+        assert_string_equal(run->err.text, word);
+    if (os_errno != 0 && strstr(run->err.text, strerror(os_errno)) == NULL)
+        assert_string_equal(run->err.text, strerror(os_errno));
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    assert_int_equal(errno, ECHILD);
+    run_done(run);
 }
 
 #endif

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* Where the log goes: what is chosen by itself, and the JSON form. */
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -200,6 +205,57 @@ static void levels_hold_for_every_form(void **state)
     assert_null(strstr(text, "three"));
 }
 
+/* A socket where the journal's would be, in a file system of our own; what comes is its caller's to read. */
+static int journal_of_our_own(void)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "/run/systemd/journal/socket"};
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("none", "/run", "tmpfs", 0, NULL) != 0 || mkdir("/run/systemd", 0755) != 0 ||
+        mkdir("/run/systemd/journal", 0755) != 0 ||
+        bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0)
+        return -1;
+    return fd;
+}
+
+/* Ends with 0 when the journal got one message with all its fields. */
+static int log_to_journal(void)
+{
+    static const char *const lines[] = {"PRIORITY=4\n", "MESSAGE=hello\n",
+                                        "SYSLOG_IDENTIFIER=cvnotifyd\n", "CVN_QUEUE=events\n",
+                                        "CVN_MESSAGE_ID=1-2\n"};
+    const struct log_field fields[] = {
+        {"queue", "events"}, {"hook", NULL}, {"message_id", "1-2"}, {NULL, NULL}};
+    char text[4096] = "";
+    int fd = journal_of_our_own();
+
+    if (fd < 0)
+        return 1;
+    logsink_choose(LOGSINK_JOURNAL);
+    log_warning(fields, "hello");
+    ssize_t got = recv(fd, text, sizeof(text) - 1, MSG_DONTWAIT);
+    for (size_t i = 0; i < array_size(lines); i++) {
+        if (got < 0 || strstr(text, lines[i]) == NULL)
+            return 2;
+    }
+    return strstr(text, "CVN_HOOK") == NULL ? 0 : 3;
+}
+
+static void the_journal_gets_fields(void **state)
+{
+    int status;
+
+    (void)state;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        _exit(log_to_journal());
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, forget, forget)
 
 int main(void)
@@ -212,6 +268,7 @@ int main(void)
         TEST(elsewhere_it_is_text),
         TEST(another_programs_journal_stream_is_not_ours),
         TEST(our_journal_stream_is_followed),
+        TEST(the_journal_gets_fields),
         TEST(text_is_chosen_by_name),
         TEST(levels_hold_for_every_form),
     };

@@ -163,6 +163,43 @@ static void without_room_for_files_it_says_so(void **state)
     expect_no_child();
 }
 
+/* Ends with 0 when nobody's process could not become root, and said what is needed. */
+static int spawn_as_nobody(void)
+{
+    const char *const argv[] = {"true", NULL};
+    struct child_spec spec = spec_of(argv);
+    struct spawned spawned;
+    struct err err;
+
+    spec.user = "root";
+    if (setgid(65534) != 0 || setuid(65534) != 0)
+        return 1;
+    if (spawn(&spec, &spawned, &err))
+        return 2;
+    if (err.code != ERR_HOST || strstr(err.text, "can not become user 0, group 0") == NULL ||
+        strstr(err.text, "CAP_SETUID") == NULL)
+        return 3;
+    /* What we are already, we need not become. */
+    spec.user = "nobody";
+    if (!spawn(&spec, &spawned, &err))
+        return 4;
+    return waitpid(spawned.pid, NULL, 0) == spawned.pid ? 0 : 5;
+}
+
+static void without_rights_it_says_which_are_needed(void **state)
+{
+    int status;
+
+    (void)state;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        _exit(spawn_as_nobody());
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -171,6 +208,7 @@ int main(void)
         cmocka_unit_test(the_programs_own_pipes_block),
         cmocka_unit_test(a_failure_leaves_nothing),
         cmocka_unit_test(without_room_for_files_it_says_so),
+        cmocka_unit_test(without_rights_it_says_which_are_needed),
     };
 
     signal(SIGPIPE, SIG_IGN);

@@ -135,6 +135,7 @@ static void decodes_sound_escapes_alone(void **state)
     assert_string_equal(text, "a+b+c/\xc3\xa4");
     autofree char *empty = url_decode("%41", 0);
     assert_string_equal(empty, "");
+    assert_null(url_decode("a\0b", 3));
     assert_null(url_decode("%", 1));
     assert_null(url_decode("%4", 2));
     assert_null(url_decode("%41", 2));
