@@ -243,7 +243,7 @@ def test_a_proxy_is_used(world, queue, scripts, where):
     # when the configuration or the environment names that proxy, with a password
     url = url.replace("://", "://somebody:proxy-secret@")
     how = {"proxy": url} if where == "http.proxy" else {"env": {where: url}}
-    running = world.start(f"https://{HOST}:443", **how)
+    running = world.start(f"https://{HOST}:443", timeout="10s", **how)
     # then the message comes through it
     wait_until(queue.is_empty, 15, "the message to be done")
     assert [r.message for r in scripts.runs("hook")] == [message]

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 
@@ -82,8 +83,9 @@ class Daemon:
                                    if process.is_alive(c)], 10, "the daemon under its parent")[0]
 
     def _is_exec(self):
-        """Whether what ran before has become the daemon, as setpriv does."""
-        return process.program(self.process.pid) == self.program
+        """Whether what ran before has become the daemon, as setpriv does; or what runs the daemon, as valgrind does."""
+        starters = [os.path.realpath(shutil.which(name)) for name in ("setpriv", self.before[0])]
+        return process.program(self.process.pid) not in starters
 
     def is_running(self):
         return self.process.poll() is None
