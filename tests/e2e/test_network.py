@@ -131,8 +131,12 @@ FAULTS = {
         lambda world: world.front.use(world.certificates.issue("client", f"DNS:{HOST}", use="clientAuth")),
         lambda world: world.front.use(world.certificates.pair),
         (f"{HOST}:PORT", "purpose", "see the host's certificate")),
+    "a certificate of tomorrow": (
+        lambda world: world.front.use(world.certificates.issue("new", f"DNS:{HOST}", days=(1, 2))),
+        lambda world: world.front.use(world.certificates.pair),
+        (f"{HOST}:PORT", "not yet valid", "clock")),
     "an expired certificate": (
-        lambda world: world.front.use(world.certificates.issue("old", f"DNS:{HOST}", days=-1)),
+        lambda world: world.front.use(world.certificates.issue("old", f"DNS:{HOST}", days=(-2, -1))),
         lambda world: world.front.use(world.certificates.pair),
         (f"{HOST}:PORT", "expired", "renewed", "clock")),
 }

@@ -12,7 +12,8 @@ CLONE_NEWNET = 0x40000000
 LOOPBACK = "127.0.0.1 localhost\n"
 ENTER = """
 ip link set lo up && ip address add "$1/32" dev lo && ip address add "$2/32" dev lo &&
-mount --bind "$3" /etc/hosts && mount --bind "$4" /etc/resolv.conf && mount --bind "$5" /etc/ssl/certs && echo up && exec sleep infinity
+mount --bind "$3" /etc/hosts && mount --bind "$4" /etc/resolv.conf && mount --bind "$5" /etc/ssl/certs &&
+echo up && exec sleep infinity
 """
 
 
@@ -29,8 +30,10 @@ class PrivateNetwork:
         self._trusted.mkdir()
         self._hosts.write_text(LOOPBACK)
         resolver.write_text("nameserver 127.0.0.1\noptions timeout:8 attempts:1\n")
-        self._keeper = process.start(["unshare", "--net", "--mount", "sh", "-c", ENTER, "sh", self.ADDRESS,
-                                      self.LINK_LOCAL, self._hosts, resolver, self._trusted], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self._keeper = process.start(
+            ["unshare", "--net", "--mount", "sh", "-c", ENTER, "sh",
+             self.ADDRESS, self.LINK_LOCAL, self._hosts, resolver, self._trusted],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         up = self._keeper.stdout.readline()
         assert up == b"up\n", f"no network of our own can be made: {self._keeper.stderr.read().decode()}"
         namespaces = f"/proc/{self._keeper.pid}/ns"

@@ -7,7 +7,8 @@ cd "$(dirname "$0")/../.." || exit 1
 build=$PWD/${1:?usage: valgrind.sh BUILD}
 
 stories='test_main_job and not malformed or test_reload or test_a_fault_of_the_network or test_a_proxy_is_used'
-memcheck="valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --show-leak-kinds=definite"
+memcheck="valgrind --quiet --error-exitcode=99 --leak-check=full --show-leak-kinds=definite"
+memcheck+=" --errors-for-leak-kinds=definite"
 
 # Valgrind, which runs programs in the kernel's place, does not survive what this one shows.
 export UNIT_EXCEPT=loop/child_exec_test
