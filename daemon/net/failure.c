@@ -164,8 +164,7 @@ void failure_explain(const struct failure *failure, struct err *err)
              (code == CURLE_RECV_ERROR && failure->answer_began))
         err_set(err, ERR_SERVER, "%s sent no whole answer: %s", failure->host, failure->reason);
     else if (code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR)
-        err_set(err, ERR_NETWORK, "the connection to %s broke: %s", failure->host,
-                failure->reason);
+        err_set(err, ERR_NETWORK, "the connection to %s broke: %s", failure->host, failure->reason);
     else if (code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL)
         err_set(err, ERR_CONFIG, "not a URL that can be asked: %s", failure->reason);
     else

@@ -13,8 +13,8 @@
 #include "loop/loop.h"
 #include "loop/timer.h"
 #include "net/failure.h"
+#include "net/http_handle.h"
 #include "net/sockets.h"
-#include "net/url.h"
 
 #define MAX_HEADER_BYTES   (64 * 1024)
 #define DEFAULT_MAX_REPLY  (1024 * 1024)
@@ -40,13 +40,10 @@ struct http_call {
     struct http *http;
     struct host *host;
     bool is_open; /* libcurl has it; else it waits at its host */
-    CURL *easy;
-    struct curl_slist headers[HTTP_MAX_HEADERS + 2]; /* a list of what request holds */
-    unsigned header_count;
+    struct http_handle handle;
     struct http_request request; /* owns the body while it is being sent */
     http_done_fn *done;
     void *arg;
-    struct buf origin; /* the URL that libcurl has; empty when it has a whole one */
     struct buf reply;
     size_t header_bytes;
     unsigned sends;        /* how often the request was put on a connection */
@@ -73,79 +70,11 @@ struct http {
     uint64_t sent;
 };
 
-const char *http_method_name(enum http_method method)
-{
-    switch (method) {
-    case HTTP_GET:
-        return "GET";
-    case HTTP_HEAD:
-        return "HEAD";
-    case HTTP_PUT:
-        return "PUT";
-    case HTTP_POST:
-        return "POST";
-    case HTTP_DELETE:
-        return "DELETE";
-    }
-    return "?";
-}
-
-void http_request_init(struct http_request *request, enum http_method method)
-{
-    *request = (struct http_request){.method = method};
-    buf_init(&request->url, (size_t)256 * 1024);
-    buf_init(&request->body, BUF_ANY_SIZE);
-}
-
-void http_request_done(struct http_request *request)
-{
-    for (unsigned i = 0; i < request->header_count; i++) {
-        explicit_bzero(request->headers[i], strlen(request->headers[i]));
-        free(request->headers[i]);
-    }
-    request->header_count = 0;
-    buf_wipe(&request->url);
-    buf_done(&request->url);
-    buf_done(&request->body);
-}
-
-void http_request_header(struct http_request *request, const char *name, const char *value)
-{
-    if (request->header_count == HTTP_MAX_HEADERS)
-        fatal("a request has too many headers");
-    size_t name_len = strlen(name), len = strlen(value);
-    char *header = xmalloc(name_len + 2 + len + 1);
-    memcpy(header, name, name_len);
-    memcpy(header + name_len, ": ", 2);
-    memcpy(header + name_len + 2, value, len + 1);
-    request->headers[request->header_count++] = header;
-}
-
-const char *http_request_find_header(const struct http_request *request, const char *name)
-{
-    size_t len = strlen(name);
-
-    for (unsigned i = 0; i < request->header_count; i++) {
-        const char *header = request->headers[i];
-        if (strncasecmp(header, name, len) == 0 && header[len] == ':')
-            return header + len + 2;
-    }
-    return NULL;
-}
-
-void http_request_query(struct http_request *request, const char *name, const char *value)
-{
-    buf_putc(&request->url, strchr(request->url.data, '?') == NULL ? '?' : '&');
-    url_encode(&request->url, name);
-    buf_putc(&request->url, '=');
-    url_encode(&request->url, value);
-}
-
 const char *http_reply_header(const struct http_reply *reply, const char *name)
 {
     struct curl_header *header;
 
-    if (curl_easy_header(reply->call->easy, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
+    if (curl_easy_header(reply->call->handle.easy, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
         return NULL;
     return header->value;
 }
@@ -244,7 +173,7 @@ static void open_call(struct http_call *call)
     call->is_open = true;
     call->host->open++;
     /* Can only fail for a handle that is in use already. */
-    if (curl_multi_add_handle(call->http->multi, call->easy) != CURLM_OK)
+    if (curl_multi_add_handle(call->http->multi, call->handle.easy) != CURLM_OK)
         fatal("libcurl can not be used");
 }
 
@@ -266,7 +195,7 @@ static void leave(struct http_call *call)
         TAILQ_REMOVE(&host->waiting, call, turn);
         return;
     }
-    curl_multi_remove_handle(call->http->multi, call->easy);
+    curl_multi_remove_handle(call->http->multi, call->handle.easy);
     call->is_open = false;
     host->open--;
     if ((next = TAILQ_FIRST(&host->waiting)) != NULL) {
@@ -294,7 +223,7 @@ static void explain(const struct http_call *call, CURLcode code, bool waited, st
         return;
     }
     struct failure failure = {
-        .easy = call->easy,
+        .easy = call->handle.easy,
         .code = code,
         .reason = call->error[0] != '\0' ? call->error : curl_easy_strerror(code),
         .url = call->request.url.data,
@@ -311,8 +240,7 @@ static void explain(const struct http_call *call, CURLcode code, bool waited, st
 static void call_free(struct http_call *call)
 {
     timer_done(&call->deadline);
-    curl_easy_cleanup(call->easy);
-    buf_done(&call->origin);
+    http_handle_done(&call->handle);
     buf_done(&call->reply);
     free(call);
 }
@@ -352,7 +280,7 @@ static void finish(struct http_call *call, CURLcode code)
     leave(call);
     timer_clear(&call->deadline);
     LIST_REMOVE(call, entry);
-    curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(call->handle.easy, CURLINFO_RESPONSE_CODE, &status);
     if (code != CURLE_OK) {
         explain(call, code, waited, &err);
         call->done(call->arg, NULL, &err);
@@ -361,7 +289,7 @@ static void finish(struct http_call *call, CURLcode code)
             .status = (int)status,
             .body = call->reply.data,
             .len = call->reply.len,
-            .retry_after_ms = status >= 300 ? retry_after_of(call->easy) : 0,
+            .retry_after_ms = status >= 300 ? retry_after_of(call->handle.easy) : 0,
             .sent_twice = call->sends > 1,
             .call = call,
         };
@@ -524,7 +452,6 @@ void http_free(struct http *http)
 
 /* --- starting a call --- */
 
-/* What is the same for every call of this client; set once a handle. */
 /* Without the system's folder of certificates, which libcurl would look into as well. */
 static void trust_only(CURL *easy, const char *ca_file)
 {
@@ -534,10 +461,11 @@ static void trust_only(CURL *easy, const char *ca_file)
     curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, NULL);
 }
 
+/* What is the same for every call of this client; set once a handle. */
 static void set_up_handle(struct http_call *call)
 {
     struct http *http = call->http;
-    CURL *easy = call->easy;
+    CURL *easy = call->handle.easy;
 
     curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
     curl_easy_setopt(easy, CURLOPT_SHARE, http->share);
@@ -578,126 +506,23 @@ static struct http_call *call_new(struct http *http)
     }
     call = xcalloc(1, sizeof(*call));
     call->http = http;
-    call->easy = curl_easy_init();
-    if (call->easy == NULL)
-        fatal("libcurl can not be used");
-    buf_init(&call->origin, BUF_ANY_SIZE);
+    http_handle_init(&call->handle);
     buf_init(&call->reply, DEFAULT_MAX_REPLY);
     timer_init(&call->deadline, http->loop, on_deadline, call);
     set_up_handle(call);
     return call;
 }
 
-static bool has_body(const struct http_request *request)
-{
-    return request->method == HTTP_PUT || request->method == HTTP_POST;
-}
-
-static void set_method(struct http_call *call)
-{
-    const struct http_request *request = &call->request;
-
-    curl_easy_setopt(call->easy, CURLOPT_CUSTOMREQUEST, NULL);
-    if (has_body(request)) {
-        curl_easy_setopt(call->easy, CURLOPT_POST, 1L);
-        curl_easy_setopt(call->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len);
-        curl_easy_setopt(call->easy, CURLOPT_POSTFIELDS, request->body.data);
-    } else if (request->method == HTTP_HEAD) {
-        curl_easy_setopt(call->easy, CURLOPT_NOBODY, 1L);
-    } else {
-        curl_easy_setopt(call->easy, CURLOPT_HTTPGET, 1L);
-    }
-    if (request->method == HTTP_PUT || request->method == HTTP_DELETE)
-        curl_easy_setopt(call->easy, CURLOPT_CUSTOMREQUEST, http_method_name(request->method));
-}
-
-/* A node of libcurl's list of headers; the text stays ours, and stays where it is. */
-static void link_header(struct http_call *call, char *header)
-{
-    struct curl_slist *node = &call->headers[call->header_count++];
-
-    *node = (struct curl_slist){.data = header};
-    if (node != call->headers)
-        node[-1].next = node;
-}
-
-/* libcurl takes `Name:` for a header to leave out, and `Name;` for one without a value. */
-static void mark_empty_value(char *header)
-{
-    char *colon = strchr(header, ':');
-
-    if (colon != NULL && colon[1 + strspn(colon + 1, " ")] == '\0') {
-        colon[0] = ';';
-        colon[1] = '\0';
-    }
-}
-
-static void set_headers(struct http_call *call)
-{
-    static char no_type[] = "Content-Type:", no_expect[] = "Expect:";
-    struct http_request *request = &call->request;
-    bool has_type = http_request_find_header(request, "Content-Type") != NULL;
-
-    call->header_count = 0;
-    for (unsigned i = 0; i < request->header_count; i++) {
-        mark_empty_value(request->headers[i]);
-        link_header(call, request->headers[i]);
-    }
-    if (has_body(request) && !has_type)
-        link_header(call, no_type);
-    if (has_body(request))
-        link_header(call, no_expect);
-    curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->header_count > 0 ? call->headers : NULL);
-}
-
-/* Where a URL's path begins, or what stands in its place. */
-static size_t origin_len(const char *url)
-{
-    const char *start = strstr(url, "://");
-
-    start = start == NULL ? url : start + 3;
-    return (size_t)(start - url) + strcspn(start, "/?#");
-}
-
 /* The "host:port" of a URL, which is all of it that may be shown. */
 static struct host *host_of(struct http *http, const char *url)
 {
-    const char *start = strstr(url, "://"), *end = url + origin_len(url);
+    const char *start = strstr(url, "://"), *end = url + http_handle_origin_len(url);
 
     start = start == NULL ? url : start + 3;
     const char *user_end = memrchr(start, '@', (size_t)(end - start));
     if (user_end != NULL)
         start = user_end + 1;
     return host_get(http, start, (size_t)(end - start));
-}
-
-/* Whether this can be sent as it is written: a path with nothing in it that libcurl would change. */
-static bool is_request_target(const char *text)
-{
-    const char *at = text;
-
-    while ((unsigned char)*at > ' ' && (unsigned char)*at < 0x7f && *at != '#')
-        at++;
-    return text[0] == '/' && *at == '\0' && strstr(text, "/.") == NULL;
-}
-
-/* libcurl reads, checks and writes a URL anew for each request, at a third of a request's cost. So it gets
- * the origin, which stays the same, and the rest as it is to be sent. Not for a plain http:// that may go
- * through a proxy: there the target is the whole URL. */
-static void set_url(struct http_call *call)
-{
-    const char *url = call->request.url.data;
-    size_t len = origin_len(url);
-    bool in_two = is_request_target(url + len) &&
-                  (call->http->is_direct || strncasecmp(url, "https:", 6) == 0);
-
-    curl_easy_setopt(call->easy, CURLOPT_REQUEST_TARGET, in_two ? url + len : NULL);
-    if (in_two && call->origin.len == len && memcmp(call->origin.data, url, len) == 0)
-        return;
-    buf_reset(&call->origin);
-    if (in_two)
-        buf_append(&call->origin, url, len);
-    curl_easy_setopt(call->easy, CURLOPT_URL, in_two ? call->origin.data : url);
 }
 
 struct http_call *http_call_start(struct http *http, struct http_request *request,
@@ -720,11 +545,10 @@ struct http_call *http_call_start(struct http *http, struct http_request *reques
     if (call->request.timeout_ms <= 0)
         call->request.timeout_ms = http->settings.timeout_ms;
     long timeout_ms = (long)max_of(call->request.timeout_ms, 1);
-    set_url(call);
+    http_handle_set(&call->handle, &call->request, http->is_direct);
     timer_set(&call->deadline, timeout_ms);
-    curl_easy_setopt(call->easy, CURLOPT_CONNECTTIMEOUT_MS, min_of(timeout_ms, CONNECT_TIMEOUT_MS));
-    set_method(call);
-    set_headers(call);
+    curl_easy_setopt(call->handle.easy, CURLOPT_CONNECTTIMEOUT_MS,
+                     min_of(timeout_ms, CONNECT_TIMEOUT_MS));
     LIST_INSERT_HEAD(&http->calls, call, entry);
     http->sent++;
     await_turn(call);

@@ -13,8 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/alloc.h"
-#include "base/buf.h"
+#include "net/http_request.h"
 
 struct err;
 struct http;
@@ -29,30 +28,6 @@ struct http_settings {
     long max_connections; /* to one host; calls beyond it wait their turn inside their time */
 };
 
-enum http_method { HTTP_GET, HTTP_HEAD, HTTP_PUT, HTTP_POST, HTTP_DELETE };
-const char *http_method_name(enum http_method method);
-
-#define HTTP_MAX_HEADERS 16
-
-/* A request under construction. Identities add headers or query parameters to it before it starts. */
-struct http_request {
-    enum http_method method;
-    struct buf url;                  /* whole, percent-encoded */
-    char *headers[HTTP_MAX_HEADERS]; /* "Name: value", owned */
-    unsigned header_count;
-    struct buf body;        /* sent with PUT and POST, length 0 included */
-    int64_t timeout_ms;     /* 0: the client's */
-    size_t max_reply_bytes; /* a longer body fails the call; 0: 1 MiB */
-};
-
-void http_request_init(struct http_request *request, enum http_method method);
-void http_request_done(struct http_request *request); /* wipes what it held */
-void http_request_header(struct http_request *request, const char *name, const char *value);
-/* The value of a request header, case ignored, or NULL. */
-const char *http_request_find_header(const struct http_request *request, const char *name);
-/* Appends `name=value` to the URL's query, both percent-encoded. */
-void http_request_query(struct http_request *request, const char *name, const char *value);
-
 /* An answer with any status, 2xx or not: whether that is success is the caller's to say. Borrowed for
  * the callback. */
 struct http_reply {
@@ -60,8 +35,7 @@ struct http_reply {
     const char *body; /* NUL-terminated */
     size_t len;
     uint32_t retry_after_ms; /* of a Retry-After header, seconds or date; 0 when none came */
-    bool
-        sent_twice; /* a kept connection broke under the request: the service may have had it before */
+    bool sent_twice; /* a kept connection broke under it: the service may have had it before */
     struct http_call *call;
 };
 /* A header of the reply, case ignored, NULL when absent; borrowed for the callback. */
