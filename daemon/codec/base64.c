@@ -26,7 +26,7 @@ static size_t padding_of(const unsigned char *chars, size_t count)
     const unsigned char *first = memchr(chars, '=', count);
     size_t padding = first == NULL ? 0 : (size_t)(chars + count - first);
 
-    return padding == 2 && chars[count - 1] != '=' ? 3 : padding;
+    return padding == 2 && first[1] != '=' ? 3 : padding;
 }
 
 /* Decodes what has been gathered, which must be whole groups. */
