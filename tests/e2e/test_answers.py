@@ -158,6 +158,20 @@ def test_retry_after_counts_for_a_delete_too(fake, scripts, daemon):
     assert [r.message for r in scripts.runs()] == [message]
 
 
+def test_retry_after_counts_for_a_poison_record_too(fake, scripts, daemon):
+    # given a poison queue that is to be asked again in two seconds
+    queue = fake.queue("events")
+    fake.queue("events-poison")
+    fake.answer("Put", error(503, "ServerBusy", Retry_After="2"), times=1)
+    queue.post("{oops}")
+    served_by(fake, scripts, daemon, queue)
+    wait_until(queue.is_empty, 10, "the queue to be empty")
+    # then it is, and not sooner
+    first, second = fake.asked("Put")
+    assert second - first >= 2 - 0.05
+    assert len(queue.records()) == 1
+
+
 # --- redirects ---
 
 @pytest.mark.parametrize("status", [302, 307])
