@@ -323,7 +323,7 @@ def test_a_poison_queue_that_can_not_be_made_at_first(fake, scripts, daemon, ans
 def test_renewals_that_are_refused_for_ever(fake, scripts, daemon):
     # given a credential that may not update, and a hook that needs many leases
     queue = fake.queue()
-    fake.answer("Update", error(403, "AuthorizationPermissionMismatch"))
+    fault = fake.answer("Update", error(403, "AuthorizationPermissionMismatch"))
     hold = scripts.place / "hold"
     hold.touch()
     message = queue.post(messages.training())
@@ -337,7 +337,7 @@ def test_renewals_that_are_refused_for_ever(fake, scripts, daemon):
     (line,) = said(running, "lease lost")
     assert "Update Message needs the SAS permission u" in line
     # and there was a pause between two tries
-    assert len(fake.asked("Update")) < 30
+    assert fault.count <= 2 + 5 * (fault.times[-1] - fault.times[0])
 
 
 # --- lies ---
@@ -404,13 +404,13 @@ def test_a_service_that_hides_nothing_is_not_asked_without_end(fake, scripts, da
 # --- the service's own rules ---
 
 def test_near_its_expiry_a_message_is_never_hidden_for_longer_than_it_lives(fake, scripts, daemon):
-    # given a message that lives for five seconds, and a hook that needs most of that under a lease as long
+    # given a message that lives for eight seconds, and a hook that needs five of them under a lease of six
     queue = fake.queue()
-    message = queue.post(messages.training(), ttl_s=5)
+    message = queue.post(messages.training(), ttl_s=8)
     began = time.monotonic()
-    served_by(fake, scripts, daemon, queue, then="sleep 3.2", lease="4s", expiry_margin="100ms")
+    served_by(fake, scripts, daemon, queue, then="sleep 5", lease="6s", expiry_margin="100ms")
     # then its renewal asks for what is left (the fake service notes more as a violation), and it is deleted in time
-    wait_until(lambda: fake.asked("Delete"), 8, "the delete")
-    assert time.monotonic() - began < 5
+    wait_until(lambda: fake.asked("Delete"), 10, "the delete")
+    assert time.monotonic() - began < 8
     assert fake.asked("Update") and queue.is_empty()
     assert [r.message for r in scripts.runs()] == [message]
