@@ -131,7 +131,7 @@ format:
 
 format-check:
 	@tests/support/deps.sh tidy
-	clang-format --dry-run -Werror $(SOURCES)
+	$(Q)clang-format --dry-run -Werror $(SOURCES)
 
 # Suppressed in cppcheck: memleak and ctunullpointer do not know
 # autofree and xstrdup(NULL); nullPointerRedundantCheck does not know that fatal() does not return;

@@ -47,7 +47,7 @@ class World:
 
     def start(self, url, env=None, queues=(), **http):
         """A daemon with a queue at this URL, others beside it, and one hook that records."""
-        settings = {"ca_file": str(self.ca_file), "timeout": "1s", **http}
+        settings = {"ca_file": str(self.ca_file), "timeout": "20s", **http}
         return self._daemon({"http": {name: value for name, value in settings.items() if value is not None},
                              "queues": [self._queue.config(url=f"{url}/{self._queue.name}"), *queues],
                              "hooks": [exec_hook("hook", "*", self._scripts.recording("hook"))]},
@@ -93,6 +93,14 @@ def failures(running):
     return len(queue_lines(running))
 
 
+SILENCE = "within 2s"
+
+
+def patience(words):
+    """Where silence is what is to be said, it must not last long."""
+    return {"timeout": "2s"} if SILENCE in words else {}
+
+
 # What goes wrong, how it is mended, and what the one line about it must hold.
 FAULTS = {
     "a name that is not known": (
@@ -102,7 +110,7 @@ FAULTS = {
     "a name server that never answers": (
         lambda world: world.network.silence_names(),
         lambda world: world.network.know(HOST),
-        (HOST, "within 1s", "not resolved", "DNS")),
+        (HOST, SILENCE, "not resolved", "DNS")),
     "a refused connection": (
         lambda world: world.front.go_away(),
         lambda world: world.front.come_back(),
@@ -110,7 +118,7 @@ FAULTS = {
     "a handshake that is never answered": (
         lambda world: world.front.behave("silent"),
         lambda world: world.front.behave("serve"),
-        (f"{HOST}:PORT", "within 1s", "TLS handshake")),
+        (f"{HOST}:PORT", SILENCE, "TLS handshake")),
     "plain HTTP at the TLS port": (
         lambda world: world.front.behave("plain"),
         lambda world: world.front.behave("serve"),
@@ -155,7 +163,7 @@ def test_a_fault_of_the_network_is_said_once_and_outlived(world, fault, queue, s
     begin(world)
     message = queue.post(messages.training())
     # when a daemon starts
-    running = world.start(f"https://{HOST}:{world.front.port}")
+    running = world.start(f"https://{HOST}:{world.front.port}", **patience(words))
     wait_until(lambda: failures(running) >= 4, 25, "some tries")
     # then it waits longer each time, knocks no more often than it says, and says once what is wrong and what mends it
     assert len(world.front.knocks) <= failures(running)
@@ -223,7 +231,7 @@ def test_a_silent_name_server_holds_nothing_else_up(world, queue, new_queue, scr
     beside = new_queue()
     url = f"https://{world.network.ADDRESS}:{world.front.port}/{ACCOUNT}/{beside.name}"
     # when a daemon serves both
-    running = world.start(f"https://{HOST}", queues=[beside.config(url=url, poll_max="100ms")])
+    running = world.start(f"https://{HOST}", timeout="1s", queues=[beside.config(url=url, poll_max="100ms")])
     running.wait_logged("not resolved")
     # then the one does not wait for the other's name
     for _ in range(5):
@@ -247,7 +255,7 @@ def test_a_proxy_is_used(world, queue, scripts, where):
     # when the configuration or the environment names that proxy, with a password
     url = url.replace("://", "://somebody:proxy-secret@")
     how = {"proxy": url} if where == "http.proxy" else {"env": {where: url}}
-    running = world.start(f"https://{HOST}:443", timeout="10s", **how)
+    running = world.start(f"https://{HOST}:443", **how)
     # then the message comes through it
     wait_until(queue.is_empty, 15, "the message to be done")
     assert [r.message for r in scripts.runs("hook")] == [message]
@@ -306,7 +314,7 @@ PROXY_FAULTS = {
         (f"{HOST}:443", "10.9.8.7 port PORT", "Connection refused", "http.proxy")),
     "never answers": (
         lambda proxy: proxy.refuse("silence"), lambda proxy: proxy.refuse(None),
-        (f"{HOST}:443", "within 1s", "no connection", "proxies")),
+        (f"{HOST}:443", SILENCE, "no connection", "proxies")),
     "hangs up": (
         lambda proxy: proxy.refuse(""), lambda proxy: proxy.refuse(None),
         (f"{HOST}:443", "no connection", "Proxy CONNECT aborted")),
@@ -321,7 +329,8 @@ def test_a_proxy_that_fails_is_said_once_and_outlived(world, queue, scripts, fau
     begin(proxy)
     message = queue.post(messages.training())
     # when a daemon has no other way
-    running = world.start(f"https://{HOST}:443", proxy=url.replace("://", "://somebody:proxy-secret@"))
+    running = world.start(f"https://{HOST}:443", proxy=url.replace("://", "://somebody:proxy-secret@"),
+                          **patience(words))
     wait_until(lambda: failures(running) >= 4, 25, "some tries")
     # then it waits longer each time, and says once what is wrong and what mends it
     check_waits(running)
