@@ -14,6 +14,7 @@
 #include "config/node.h"
 #include "flow/resolve.h"
 #include "flow/settings.h"
+#include "net/url.h"
 
 #define MAX_FILE_BYTES ((size_t)1024 * 1024)
 
@@ -265,25 +266,62 @@ static void check_urls_unique(const struct snapshot *snapshot, struct mistakes *
     }
 }
 
+static bool others_can_read(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && (st.st_mode & S_IROTH) != 0;
+}
+
 /* A file with a secret written in it must not be for everybody's eyes. */
 static void check_literal(const struct config_table *table, const void *object,
                           struct mistakes *mistakes)
 {
     const struct node *map = ((const struct config_place *)object)->map;
-    struct stat st;
 
-    if (!config_has_literal_secret(table, object) || stat(map->file, &st) < 0)
-        return;
-    if ((st.st_mode & S_IROTH) != 0)
+    if (config_has_literal_secret(table, object) && others_can_read(map->file))
         mistakes_at(mistakes, map,
                     "holds a secret, and others can read this file; chmod o-r %s, or keep the "
                     "secret in a file of its own (the key with _file)",
                     map->file);
 }
 
+/* What is wrong with a proxy's URL; NULL: nothing. It may hold a password, so nothing of it is shown. */
+static const char *proxy_fault(const struct url *url, const struct node *written)
+{
+    static const char *const schemes[] = {"http",    "https",  "socks4",
+                                          "socks4a", "socks5", "socks5h"};
+    bool known = false;
+
+    for (size_t i = 0; i < array_size(schemes); i++)
+        known |= str_equal(url->scheme, schemes[i]);
+    if (!known || url->query != NULL || url->has_fragment || !str_equal(url->path, "/"))
+        return "is not the URL of a proxy; http://HOST:PORT is how it is written";
+    /* What a variable gave does not stand in the file. */
+    if (url->has_user && strstr(written->text, "${") == NULL && others_can_read(written->file))
+        return "holds a user, and others can read this file; chmod o-r it, or write ${VARIABLE}";
+    return NULL;
+}
+
+static void check_proxy(const struct http_section *http, struct mistakes *mistakes)
+{
+    const char *fault = "is no URL; http://HOST:PORT is how it is written";
+    autourl url = {0};
+    struct err err;
+
+    if (http == NULL || http->proxy == NULL)
+        return;
+    if (url_parse(http->proxy, &url, &err))
+        fault = proxy_fault(&url, node_member(http->place.map, "proxy"));
+    if (fault != NULL)
+        mistakes_at_key(mistakes, http->place.map, "proxy", "proxy: %s", fault);
+}
+
 static void resolve(struct snapshot *snapshot, struct mistakes *mistakes)
 {
     const struct settings *settings = snapshot->settings;
+
+    check_proxy(settings->http, mistakes);
 
     check_unique(&settings->identities, offsetof(struct identity_settings, name), "identity",
                  mistakes);

@@ -568,6 +568,31 @@ static void a_secret_from_the_environment_or_a_file_needs_none(void **state)
     assert_non_null(fixture->snapshot);
 }
 
+static void a_proxy_is_a_url_and_may_be_secret(void **state)
+{
+    struct fixture *fixture = *state;
+
+    load_good(fixture, "http: {proxy: 'http://u:s3cret@proxy:3128'}\n" QUEUE);
+    load_bad(fixture, "http: {proxy: 'proxy:3128'}\n" QUEUE, "proxy: is no URL; http://HOST:PORT");
+    load_bad(fixture, "http: {proxy: 'ftp://s3cret@proxy'}\n" QUEUE, "is not the URL of a proxy");
+    load_bad(fixture, "http: {proxy: 'http://proxy/path'}\n" QUEUE, "is not the URL of a proxy");
+    setenv("CVN_TEST_PROXY", "u:s3cret", 1);
+    autofree char *secret = path_of(fixture, "sas");
+    write_file(fixture, "sas", "sv=2021-12-02&sp=rup&se=2099-01-01&sig=s3cretA=");
+    static const char *const users[] = {"${CVN_TEST_PROXY}", "u:s3cret"};
+    for (unsigned i = 0; i < array_size(users); i++) {
+        autofree char *text =
+            xasprintf("http: {proxy: 'http://%s@proxy:3128'}\n"
+                      "queues: [{name: e, url: '" QUEUE_URL "', sas_file: '%s'}]\n",
+                      users[i], secret);
+        write_mode(fixture, "main.yaml", text, 0644);
+        load(fixture);
+        assert_int_equal(fixture->snapshot != NULL, i == 0);
+    }
+    unsetenv("CVN_TEST_PROXY");
+    expect_mistake(fixture, "proxy: holds a user, and others can read this file");
+}
+
 static void a_poison_queues_literal_secret_counts(void **state)
 {
     struct fixture *fixture = *state;
@@ -707,6 +732,7 @@ int main(void)
         TEST(a_literal_secret_wants_a_private_file),
         TEST(a_literal_secret_in_an_included_file_wants_that_private),
         TEST(a_secret_from_the_environment_or_a_file_needs_none),
+        TEST(a_proxy_is_a_url_and_may_be_secret),
         TEST(a_poison_queues_literal_secret_counts),
         TEST(every_mistake_is_told_in_one_pass),
         TEST(half_written_files_are_mistakes_and_no_crash),
