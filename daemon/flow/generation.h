@@ -18,6 +18,7 @@ struct worker;
 struct generation_context {
     struct loop *loop;
     struct worker *worker;
+    struct worker *names;
     struct children *children;
 };
 

@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The hook kind `syslog`: one line to the local syslog socket. libc's syslog() can not say that
- * nobody was listening; here that is a fault of the host, and the message waits.
+ * The hook kind `syslog`: one line to the local syslog socket or to a server. libc's syslog() can not
+ * say that nobody was listening; here that is a fault of the host, and the message waits.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -18,15 +14,23 @@
 #include "codec/template.h"
 #include "config/mistakes.h"
 #include "config/node.h"
+#include "event/event.h"
 #include "hook/hook.h"
 #include "hook/kinds.h"
+#include "hook/syslog_line.h"
+#include "hook/syslog_server.h"
 #include "hook/values.h"
 #include "loop/timer.h"
+#include "net/link.h"
+#include "net/sender.h"
 
-#define LINE_BYTES  8192
-#define RETRY_MS    50 /* while the receiver's buffer is full */
-#define PATIENCE_MS 5000
-#define UNIX_PREFIX "unix://"
+#define TEXT_BYTES  ((size_t)128 * 1024) /* before the cut; any single value fits */
+#define LINE_BYTES  8096                 /* what rsyslog takes unless told otherwise */
+#define UDP_BYTES   2048  /* what a receiver should take; the path may carry less (RFC 5426, 3.2) */
+#define RETRY_MS    50    /* while the local receiver's buffer is full */
+#define PATIENCE_MS 5000  /* for a line, local or not */
+#define IDLE_MS     60000 /* before a firewall on the way forgets the connection */
+#define OPEN_MAX    64    /* lines on their way to a server; others wait in flow's lane */
 
 /* In the order of their codes (RFC 5424, section 6.2.1). */
 static const char *const facilities[] = {
@@ -80,34 +84,34 @@ static const struct config_row rows[] = {
      .text = "unix:///dev/log",
      .min = 1,
      .max = 1024,
-     .help = "Where to: unix:///PATH, the local socket."},
+     .help = "Where to: unix:///PATH, the local socket, or udp://HOST:PORT or tcp://HOST:PORT, a "
+             "server (RFC 5424; port 514)."},
     {.name = NULL},
 };
 
-static const char *socket_path(const struct settings *settings)
+static bool is_ident(const char *text)
 {
-    return settings->server + strlen(UNIX_PREFIX);
+    for (; *text != '\0'; text++) {
+        if (*text <= ' ' || *text >= 0x7f || strchr(":[]", *text) != NULL)
+            return false;
+    }
+    return true;
 }
 
 static void check_table(void *object, const struct node *map, struct mistakes *mistakes)
 {
     const struct settings *settings = object;
-    size_t room = sizeof(((struct sockaddr_un *)NULL)->sun_path);
+    struct syslog_server server = {0};
+    struct err err;
 
     template_free(values_compile(settings->text, "text", node_member(map, "text"), mistakes));
-    if (settings->server == NULL) {
-        ; /* said already */
-    } else if (!str_starts(settings->server, UNIX_PREFIX "/")) {
-        mistakes_at_key(mistakes, map, "server",
-                        "server: \"%s\" is not a syslog socket; write unix:///PATH, as in "
-                        "unix:///dev/log",
-                        settings->server);
-    } else if (strlen(socket_path(settings)) >= room) {
-        mistakes_at_key(mistakes, map, "server", "server: the path may have %zu characters",
-                        room - 1);
-    }
-    if (settings->ident != NULL && strpbrk(settings->ident, " :[]") != NULL)
-        mistakes_at_key(mistakes, map, "ident", "ident: \"%s\" may hold no blank, colon or bracket",
+    /* One that is missing was said already. */
+    if (settings->server != NULL && !syslog_server_parse(settings->server, &server, &err))
+        mistakes_at_key(mistakes, map, "server", "server: %s", err.text);
+    syslog_server_done(&server);
+    if (settings->ident != NULL && !is_ident(settings->ident))
+        mistakes_at_key(mistakes, map, "ident",
+                        "ident: \"%s\" may hold printable ASCII only, no blank, colon or bracket",
                         settings->ident);
 }
 
@@ -115,6 +119,8 @@ struct syslog {
     const struct settings *settings;
     struct template *text;
     struct loop *loop;
+    struct syslog_server server;
+    struct sender *sender; /* NULL: local */
 };
 
 struct run {
@@ -122,27 +128,43 @@ struct run {
     const struct hook_call *call;
     struct timer timer;
     struct buf line;
+    struct sending *sending;
     int64_t started_ms;
     bool stopped;
     struct err err; /* when the line could not be made */
 };
 
-static unsigned parallel(const void *settings)
+/* The lane is the queue of those that wait for a server. */
+static unsigned parallel(const void *object)
 {
-    (void)settings;
-    return 0;
+    const struct settings *settings = object;
+
+    return str_starts(settings->server, "unix:") ? 0 : OPEN_MAX;
 }
 
 static void *create(const struct hook_context *context, const char *name, const void *object)
 {
     struct syslog *syslog = xcalloc(1, sizeof(*syslog));
+    struct syslog_server *server = &syslog->server;
     struct err err;
 
     (void)name;
     syslog->settings = object;
     syslog->loop = context->loop;
-    if (!template_compile(syslog->settings->text, &syslog->text, &err))
-        fatal("a template that was checked does not compile");
+    if (!template_compile(syslog->settings->text, &syslog->text, &err) ||
+        !syslog_server_parse(syslog->settings->server, server, &err))
+        fatal("a setting that was checked is not understood: %s", err.text);
+    if (server->transport != SYSLOG_LOCAL) {
+        const struct sender_settings sender = {
+            .link = server->transport == SYSLOG_UDP ? &link_udp : &link_tcp,
+            .host = server->host,
+            .port = server->port,
+            .deadline_ms = PATIENCE_MS,
+            .idle_ms = IDLE_MS,
+            .max_open = OPEN_MAX,
+        };
+        syslog->sender = sender_new(context->loop, context->names, &sender);
+    }
     return syslog;
 }
 
@@ -150,28 +172,47 @@ static void destroy(void *self)
 {
     struct syslog *syslog = self;
 
+    sender_free(syslog->sender);
+    syslog_server_done(&syslog->server);
     template_free(syslog->text);
     free(syslog);
 }
 
-/* The form that local syslog sockets take: `<PRI>Mmm dd hh:mm:ss ident[pid]: text`. */
+/* A copy of the line gets the host's name. */
+static void format_remote(enum syslog_transport transport, struct syslog_line line, struct buf *out)
+{
+    char host[256] = "";
+
+    (void)gethostname(host, sizeof(host) - 1);
+    line.host = host;
+    syslog_line_rfc5424(&line, transport == SYSLOG_UDP ? UDP_BYTES : LINE_BYTES, out);
+    if (transport == SYSLOG_TCP)
+        syslog_line_frame(out);
+}
+
 static bool make_line(struct run *run, struct err *err)
 {
-    const struct settings *settings = run->syslog->settings;
-    time_t now = (time_t)(clock_wall_ms() / 1000);
-    char stamp[32];
-    struct tm local;
+    const struct syslog *syslog = run->syslog;
+    autobuf text;
 
-    strftime(stamp, sizeof(stamp), "%b %e %H:%M:%S", localtime_r(&now, &local));
-    buf_printf(&run->line, "<%d>%s %s[%d]: ", settings->facility * 8 + settings->level, stamp,
-               settings->ident, (int)getpid());
-    size_t start = run->line.len;
-    if (!values_render(run->syslog->text, run->call, true, &run->line, err))
+    buf_init(&text, TEXT_BYTES);
+    /* A text beyond the ceiling is cut like any other that is too long. */
+    if (!values_render(syslog->text, run->call, true, &text, err) && !text.overflow)
         return err_prefix(err, "text");
-    for (char *c = run->line.data + start; *c != '\0'; c++) {
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            *c = ' ';
-    }
+    err->code = ERR_NONE;
+    struct syslog_line line = {
+        .priority = syslog->settings->facility * 8 + syslog->settings->level,
+        .wall_ms = clock_wall_ms(),
+        .ident = syslog->settings->ident,
+        .event = run->call->message->event->name,
+        .pid = (int)getpid(),
+        .text = text.data,
+        .text_len = text.len,
+    };
+    if (syslog->server.transport == SYSLOG_LOCAL)
+        syslog_line_local(&line, LINE_BYTES, &run->line);
+    else
+        format_remote(syslog->server.transport, line, &run->line);
     return true;
 }
 
@@ -191,35 +232,20 @@ static void finish(struct run *run, enum hook_outcome outcome, const char *text)
     call->done(call->arg, &result);
 }
 
-/* 0, or the errno. Never blocks: a full receiver is EAGAIN. */
-static int send_line(const struct run *run)
-{
-    const char *path = socket_path(run->syslog->settings);
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    autoclose int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-    if (fd < 0)
-        return errno;
-    memcpy(address.sun_path, path, strlen(path) + 1);
-    if (sendto(fd, run->line.data, run->line.len, MSG_NOSIGNAL, (struct sockaddr *)&address,
-               sizeof(address)) < 0)
-        return errno;
-    return 0;
-}
-
+/* To the local socket. */
 static void try_send(struct run *run)
 {
     bool patient = clock_mono_ms() - run->started_ms < PATIENCE_MS;
     struct err err;
 
-    int failed = send_line(run);
+    int failed = syslog_server_send(&run->syslog->server, &run->line);
     if (failed == 0) {
         finish(run, HOOK_DONE, NULL);
     } else if ((failed == EAGAIN || failed == ENOBUFS) && patient) {
         timer_set(&run->timer, RETRY_MS);
     } else {
         err_set_errno(&err, ERR_HOST, failed, "can not write to the syslog socket %s",
-                      socket_path(run->syslog->settings));
+                      run->syslog->server.path);
         finish(run, HOOK_HOST_FAULT, err.text);
     }
 }
@@ -237,6 +263,23 @@ static void on_timer(void *arg)
         try_send(run);
 }
 
+static void on_sent(void *arg, const struct err *err)
+{
+    struct run *run = arg;
+    struct err fault;
+
+    run->sending = NULL;
+    if (err == NULL) {
+        finish(run, HOOK_DONE, NULL);
+        return;
+    }
+    err_set(
+        &fault, ERR_HOST,
+        "the syslog server %s does not take the line: %s; start or mend it, or correct `server`",
+        run->syslog->settings->server, err->text);
+    finish(run, HOOK_HOST_FAULT, fault.text);
+}
+
 static void *start(void *self, const struct hook_call *call)
 {
     const struct syslog *syslog = self;
@@ -245,10 +288,12 @@ static void *start(void *self, const struct hook_call *call)
     run->syslog = syslog;
     run->call = call;
     run->started_ms = clock_mono_ms();
-    buf_init(&run->line, LINE_BYTES);
+    buf_init(&run->line, BUF_ANY_SIZE);
     timer_init(&run->timer, syslog->loop, on_timer, run);
-    (void)make_line(run, &run->err);
-    timer_set(&run->timer, 0);
+    if (make_line(run, &run->err) && syslog->sender != NULL)
+        run->sending = sender_send(syslog->sender, &run->line, on_sent, run);
+    else
+        timer_set(&run->timer, 0);
     return run;
 }
 
@@ -257,12 +302,13 @@ static void stop(void *arg)
     struct run *run = arg;
 
     run->stopped = true;
+    sending_cancel(take(run->sending));
     timer_set(&run->timer, 0);
 }
 
 const struct hook_kind hook_kind_syslog = {
     .name = "syslog",
-    .doc = "Writes a line to syslog.",
+    .doc = "Writes a line to syslog, here or on a server.",
     .table = {.name = "syslog hook",
               .size = sizeof(struct settings),
               .rows = rows,

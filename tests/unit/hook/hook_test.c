@@ -185,7 +185,7 @@ static void mistakes_in_a_file_are_told(void **state)
 static void mistakes_in_a_syslog_are_told(void **state)
 {
     (void)state;
-    expect_mistake("{name: a, on: '*', syslog: {server: 'tcp://127.0.0.1:1'}}", "server");
+    expect_mistake("{name: a, on: '*', syslog: {server: 'http://127.0.0.1:1'}}", "server");
     expect_mistake("{name: a, on: '*', syslog: {server: 'unix://dev/log'}}", "server");
     expect_mistake("{name: a, on: '*', syslog: {facility: local9}}", "facility");
     expect_mistake("{name: a, on: '*', syslog: {ident: 'a b'}}", "ident");

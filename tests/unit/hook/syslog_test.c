@@ -203,6 +203,42 @@ static void patience_with_a_full_receiver_ends(void **state)
     outcome_done(&outcome);
 }
 
+static void a_run_that_waits_for_a_server_can_be_stopped(void **state)
+{
+    struct fixture *fixture = *state;
+    struct outcome outcome;
+
+    /* Port 1 of the loopback: nobody listens there. */
+    given_hook(fixture, "syslog: {server: 'tcp://127.0.0.1:1'}");
+    start_run(fixture, &fixture->message, &outcome);
+    run_a_moment(fixture->loop);
+    assert_int_equal(outcome.fired, 0);
+    hook_run_stop(outcome.run);
+    assert_int_equal(outcome.fired, 0);
+    run_until_stopped(fixture->loop);
+    assert_int_equal(outcome.result.outcome, HOOK_INTERRUPTED);
+    outcome_done(&outcome);
+}
+
+static void lines_to_a_server_are_bounded(void **state)
+{
+    struct fixture *fixture = *state;
+
+    given_hook(fixture, "syslog: {server: 'tcp://127.0.0.1:1'}");
+    assert_int_equal(hook_parallel(fixture->hook), 64);
+    given_hook(fixture, "syslog: {server: 'udp://127.0.0.1:1'}");
+    assert_int_equal(hook_parallel(fixture->hook), 64);
+}
+
+static void a_value_that_is_missing_has_failed_for_a_server_too(void **state)
+{
+    struct fixture *fixture = *state;
+
+    given_event(fixture, EXPORT_OF(PROJECT, ""));
+    given_hook(fixture, "syslog: {server: 'tcp://127.0.0.1:1', text: '{model_uri}'}");
+    expect_run(fixture, HOOK_FAILED, "model_uri");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,6 +252,9 @@ int main(void)
         HOOK_TEST(a_full_receiver_is_waited_for),
         HOOK_TEST(waiting_for_a_full_receiver_can_be_stopped),
         HOOK_TEST(patience_with_a_full_receiver_ends),
+        HOOK_TEST(a_run_that_waits_for_a_server_can_be_stopped),
+        HOOK_TEST(lines_to_a_server_are_bounded),
+        HOOK_TEST(a_value_that_is_missing_has_failed_for_a_server_too),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
