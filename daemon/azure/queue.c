@@ -250,13 +250,13 @@ static const char *date_now(struct queue *queue)
 }
 
 /* Sends the request while the identity is ready. A failure waits in call->err. */
-static void send_call(struct queue_call *call)
+static void send_call(struct queue_call *call, int64_t timeout_ms)
 {
     /* Dated when sent, not when asked for: waiting for a credential may have taken a while. */
     http_request_header(&call->request, "x-ms-date", date_now(call->queue));
     if (!identity_sign(call->queue->identity, &call->request, &call->err))
         return;
-    call->request.timeout_ms = max_of(call->deadline_ms - clock_mono_ms(), 1);
+    call->request.timeout_ms = timeout_ms;
     call->http_call = http_call_start(call->queue->http, &call->request, on_reply, call);
 }
 
@@ -270,7 +270,7 @@ static void on_credential(void *arg, const struct err *err)
         finish_failed(call, err);
         return;
     }
-    send_call(call);
+    send_call(call, max_of(call->deadline_ms - clock_mono_ms(), 1));
     if (call->http_call == NULL)
         finish_failed(call, &call->err);
 }
@@ -326,7 +326,7 @@ static struct queue_call *start(struct queue_call *call, int64_t timeout_ms, que
     call->done = done;
     call->arg = arg;
     if (identity_is_ready(call->queue->identity)) {
-        send_call(call);
+        send_call(call, timeout_ms);
         if (call->http_call != NULL)
             return call;
         timeout_ms = 0;

@@ -7,12 +7,20 @@
 /* Failures of the network and the service are no news before they last. */
 #define QUIET_FAILURES 1
 
+/* Passes over a number and the unit that it bears: 999ms is as good as 1s. */
+static const char *pass_number(const char *text)
+{
+    size_t digits = strspn(text, "0123456789.");
+
+    return digits == 0 ? text : text + digits + strspn(text + digits, "dhms");
+}
+
 /* Whether two sentences say the same but for their numbers: "after 12 ms" changes each time. */
 static bool is_same(const char *a, const char *b)
 {
     for (;; a++, b++) {
-        a += strspn(a, "0123456789.");
-        b += strspn(b, "0123456789.");
+        a = pass_number(a);
+        b = pass_number(b);
         if (*a != *b || *a == '\0')
             return *a == *b;
     }

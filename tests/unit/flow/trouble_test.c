@@ -60,6 +60,8 @@ static void numbers_make_no_new_reason(void **state)
     assert_true(fails(&trouble, ERR_MISSING, "after 12 ms, 3.5 s left"));
     assert_false(fails(&trouble, ERR_MISSING, "after 9 ms, 10 s left"));
     assert_true(fails(&trouble, ERR_MISSING, "after 9 ms, 10 s gone"));
+    assert_true(fails(&trouble, ERR_MISSING, "no answer within 999ms"));
+    assert_false(fails(&trouble, ERR_MISSING, "no answer within 1s"));
 }
 
 static void reasons_in_turns_are_each_said_once(void **state)
