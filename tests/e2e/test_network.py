@@ -344,12 +344,10 @@ def test_a_proxy_that_fails_is_said_once_and_outlived(world, queue, scripts, fau
 
 
 @pytest.mark.parametrize("proxy", ["ftp://somebody:proxy-secret@10.9.8.7:1", "http://somebody:proxy-secret@[x]:1"])
-@pytest.mark.parametrize("where", ["http.proxy", "https_proxy"])
-def test_a_proxy_that_can_not_be_one_is_said_without_its_password(world, queue, where, proxy):
-    # given a proxy's URL that libcurl can not use
-    how = {"proxy": proxy} if where == "http.proxy" else {"env": {where: proxy}}
+def test_a_proxy_that_can_not_be_one_is_said_without_its_password(world, queue, proxy):
+    # given a proxy's URL in the environment that libcurl can not use (in http.proxy it would be a mistake)
     # when a daemon starts
-    running = world.start(f"https://{HOST}:443", **how)
+    running = world.start(f"https://{HOST}:443", env={"https_proxy": proxy})
     # then it says so, and keeps the password to itself
     check_said(running, "http.proxy", "environment", "http://HOST:PORT")
     assert "proxy-secret" not in running.log()

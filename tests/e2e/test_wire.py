@@ -61,7 +61,7 @@ LOST = {"a reset": faults.reset, "a hang-up": faults.hang_up, "silence": faults.
 def test_the_work_was_done_and_its_answer_is_lost(fake, scripts, daemon, row):
     running = what_follows_fails_and_recovers(fake, scripts, daemon, faults.after_the_work(LOST[row]), most_records=2)
     # the repeated delete finds nothing: the message is done, once, and nobody is told of trouble
-    assert len(running.logged("message done")) == 3
+    wait_until(lambda: len(running.logged("message done")) == 3, 5, "all three to be done")
     assert not said(running, "can not be deleted") and not said(running, "could not be")
 
 
