@@ -57,8 +57,9 @@ struct loop *loop_new(void)
     struct loop *loop = xcalloc(1, sizeof(*loop));
     struct event_config *config = event_config_new();
 
-    /* Changes to the set of watched sockets are merged into one system call a turn. */
-    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
+    /* Without epoll's change list: it would take a descriptor out only after it is closed, and while a
+     * child that has not called exec yet holds a copy, the loop would spin on it. */
+    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
     loop->base = event_base_new_with_config(config);
     event_config_free(config);
     if (loop->base == NULL)

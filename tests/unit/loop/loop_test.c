@@ -2,8 +2,10 @@
 /* The loop: deferred calls, signals, watched files. */
 #include "waiting.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 struct fixture {
@@ -191,6 +193,34 @@ static void room_to_write_is_told(void **state)
     assert_string_equal(fixture->order, "f");
 }
 
+static int64_t cpu_ms(void)
+{
+    struct timespec used;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return (int64_t)used.tv_sec * 1000 + used.tv_nsec / 1000000;
+}
+
+/* As a child holds one between fork and exec. */
+static void a_copy_of_a_closed_descriptor_does_not_keep_the_loop_busy(void **state)
+{
+    struct fixture *fixture = *state;
+    int copy = dup(fixture->fds[0]), null = open("/dev/null", O_RDWR);
+
+    fixture->watch = loop_watch_read(fixture->loop, fixture->fds[0], NULL, NULL);
+    run_a_moment(fixture->loop);
+    loop_watch_free(fixture->watch);
+    fixture->watch = NULL;
+    /* Closes both; the copy's end of file is what would be told. */
+    assert_int_equal(dup2(null, fixture->fds[0]), fixture->fds[0]);
+    assert_int_equal(dup2(null, fixture->fds[1]), fixture->fds[1]);
+    int64_t before_ms = cpu_ms();
+    run_a_moment(fixture->loop);
+    assert_true(cpu_ms() - before_ms < 10);
+    close(copy);
+    close(null);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -205,6 +235,7 @@ int main(void)
         TEST(a_watch_tells_of_bytes_and_of_the_end),
         TEST(a_watch_may_be_freed_in_its_callback),
         TEST(room_to_write_is_told),
+        TEST(a_copy_of_a_closed_descriptor_does_not_keep_the_loop_busy),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
