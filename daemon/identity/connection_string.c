@@ -133,15 +133,17 @@ static bool use_emulator(const struct parts *parts, struct connection_string *re
 /* The queue service's URL, given or made of the account's name, in fresh memory; else NULL. */
 static char *endpoint_of(const struct parts *parts)
 {
-    if (parts->queue_endpoint != NULL) {
-        char *endpoint = xstrdup(parts->queue_endpoint);
+    char *endpoint = NULL;
+
+    if (parts->queue_endpoint != NULL)
+        endpoint = xstrdup(parts->queue_endpoint);
+    else if (parts->account != NULL)
+        endpoint =
+            xasprintf("%s://%s.queue.%s", parts->protocol != NULL ? parts->protocol : "https",
+                      parts->account, parts->suffix != NULL ? parts->suffix : "core.windows.net");
+    if (endpoint != NULL)
         strip_slashes(endpoint);
-        return endpoint;
-    }
-    if (parts->account == NULL)
-        return NULL;
-    return xasprintf("%s://%s.queue.%s", parts->protocol != NULL ? parts->protocol : "https",
-                     parts->account, parts->suffix != NULL ? parts->suffix : "core.windows.net");
+    return endpoint;
 }
 
 /* Whether there is enough to authorise with. */

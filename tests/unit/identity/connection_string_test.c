@@ -40,6 +40,8 @@ static void reads_the_portals_form(void **state)
            "contoso", "a2V5", "-", "https://contoso.queue.core.chinacloudapi.cn");
     expect("AccountName=contoso;AccountKey=a2V5", "contoso", "a2V5", "-",
            "https://contoso.queue.core.windows.net");
+    expect("AccountName=contoso;AccountKey=a2V5;EndpointSuffix=core.windows.net/", "contoso",
+           "a2V5", "-", "https://contoso.queue.core.windows.net");
 }
 
 static void prefers_the_written_endpoint(void **state)
