@@ -89,6 +89,12 @@ static enum sas_kind kind_of(const struct fields *fields)
     return fields->values[FIELD_SI] != NULL ? SAS_POLICY : SAS_SERVICE;
 }
 
+/* Whether a value may stand in a sentence. */
+static bool is_word(const char *text)
+{
+    return text[strspn(text, "abcdefghijklmnopqrstuvwxyz")] == '\0';
+}
+
 static bool check_complete(const struct fields *fields, enum sas_kind kind, struct err *err)
 {
     if (fields->values[FIELD_SIG] == NULL)
@@ -105,7 +111,7 @@ static bool check_complete(const struct fields *fields, enum sas_kind kind, stru
     const char *resource = fields->values[FIELD_SR];
     if (resource != NULL && strcmp(resource, "q") != 0)
         return err_set(err, ERR_AUTH, "a SAS of another service (sr=%.8s), not of a queue",
-                       resource);
+                       is_word(resource) ? resource : "?");
     return true;
 }
 
@@ -210,16 +216,13 @@ static bool is_unreserved(char c)
     return isalnum((unsigned char)c) || (c != '\0' && strchr("-._~", c) != NULL);
 }
 
-/* Appends a name or a value, encoding what is not encoded yet. A line break can only come from the
- * paste, and is passed over. */
+/* Appends a name or a value, encoding what is not encoded yet. */
 static void clean_part(const char *part, size_t len, bool is_signature, struct buf *out)
 {
     for (size_t i = 0; i < len; i++) {
         bool is_escape = part[i] == '%' && len - i > 2 && isxdigit((unsigned char)part[i + 1]) &&
                          isxdigit((unsigned char)part[i + 2]);
 
-        if (iscntrl((unsigned char)part[i]))
-            continue;
         if (is_escape || is_unreserved(part[i]))
             buf_putc(out, part[i]);
         else if (is_signature && part[i] == ' ')
@@ -239,12 +242,8 @@ static const char *find_query(const char *pasted)
     return strstr(pasted, "://") != NULL ? NULL : pasted;
 }
 
-bool sas_token_clean(const char *pasted, struct buf *out, struct err *err)
+static void clean_parts(const char *part, struct buf *out)
 {
-    const char *part = find_query(pasted);
-
-    if (part == NULL)
-        return err_set(err, ERR_AUTH, "a URL without a SAS: nothing stands behind a '?'");
     while (*(part += strspn(part, "&")) != '\0') {
         size_t len = strcspn(part, "&");
         size_t name_len = min_of(strcspn(part, "="), len);
@@ -258,5 +257,32 @@ bool sas_token_clean(const char *pasted, struct buf *out, struct err *err)
         }
         part += len;
     }
-    return true;
+}
+
+/* A copy on one line: a line break can only come from the paste, and may stand anywhere, in the middle
+ * of a name or an escape too. */
+static char *without_breaks(const char *pasted)
+{
+    char *copy = xmalloc(strlen(pasted) + 1), *end = copy;
+
+    for (; *pasted != '\0'; pasted++) {
+        if (!iscntrl((unsigned char)*pasted))
+            *end++ = *pasted;
+    }
+    *end = '\0';
+    return copy;
+}
+
+bool sas_token_clean(const char *pasted, struct buf *out, struct err *err)
+{
+    char *text = without_breaks(pasted);
+    const char *query = find_query(text);
+    bool good = query != NULL;
+
+    if (good)
+        clean_parts(query, out);
+    else
+        err_set(err, ERR_AUTH, "a URL without a SAS: nothing stands behind a '?'");
+    secret_free_text(text);
+    return good;
 }

@@ -33,7 +33,8 @@ struct sas_token {
 
 /* Fills out, an empty buffer, with what goes behind a URL's '?', of a SAS as somebody pasted it: the
  * query alone, with its '?', or a whole URL; its values encoded or not. Sound escapes stay as they
- * are; a raw '+' is a plus, and so is a blank in sig, which only a form decoder can have put there.
+ * are; a raw '+' is a plus, and so is a blank in sig, which only a form decoder can have put there;
+ * line breaks are passed over.
  * ERR_AUTH when the text is a URL without a query. */
 bool sas_token_clean(const char *pasted, struct buf *out, struct err *err) MUST_CHECK;
 /* text is the query, with or without a leading '?', percent-encoded as it is pasted. ERR_AUTH with

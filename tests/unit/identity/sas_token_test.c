@@ -105,6 +105,8 @@ static void names_what_is_wrong(void **state)
     (void)state;
     expect_refusal("sv=1&sr=b&sp=r&se=2027-01-01&sig=x",
                    "a SAS of another service (sr=b), not of a queue");
+    expect_refusal("sv=1&sr=%0A%ff%1B&sp=r&se=2027-01-01&sig=x",
+                   "a SAS of another service (sr=?), not of a queue");
     expect_refusal("sv=1&sp=p&se=tomorrow&sig=x",
                    "se of the SAS is not a date such as 2027-01-31T00:00:00Z");
     expect_refusal("sv=1&sp=P%0A&se=2027-01-01&sig=x",
@@ -165,8 +167,12 @@ static void cleans_what_was_pasted(void **state)
         /* Half an escape is no escape. */
         {"sv=1&sig=a%2", "sv=1&sig=a%252"},
         {"&&sv=1&\n sig=a%3D&", "sv=1&%20sig=a%3D"},
-        {"sv=1&\nsig=a%3\r\nD", "sv=1&sig=a%253D"},
+        /* Broken by a terminal or a mail, anywhere. */
+        {"sv=1&\nsig=a%3\r\nD", "sv=1&sig=a%3D"},
         {"sv=1&\nsig=ab\ncd", "sv=1&sig=abcd"},
+        {"sv=1&s\nig=a b", "sv=1&sig=a%2Bb"},
+        {"sv=1&\n&sig=a\n&\n", "sv=1&sig=a"},
+        {"https:/\n/contoso.queue.core.windows.net/q\n?sv=1&sig=a", "sv=1&sig=a"},
     };
 
     for (size_t i = 0; i < array_size(cases); i++) {
