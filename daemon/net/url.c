@@ -68,6 +68,12 @@ static bool is_printable(const char *text)
     return true;
 }
 
+/* libcurl decodes %XX in a host, to what no host can be. */
+static bool is_host(const char *host)
+{
+    return is_printable(host) && strchr(host, '%') == NULL && str_is_utf8(host, strlen(host));
+}
+
 /* libcurl takes one slash or three for two, and would find the host in the path. */
 static bool has_authority(const char *text)
 {
@@ -102,6 +108,10 @@ bool url_parse(const char *text, struct url *ret_url, struct err *err)
     if (url.scheme == NULL || url.host == NULL || url.host[0] == '\0') {
         url_done(&url);
         return err_set(err, ERR_CONFIG, "not a URL: it names no host");
+    }
+    if (!is_host(url.host)) {
+        url_done(&url);
+        return err_set(err, ERR_CONFIG, "not a URL: a character in its host that no name has");
     }
     lower(url.scheme);
     if (url.path == NULL)

@@ -64,7 +64,11 @@ static void refuses_what_is_no_url(void **state)
                                         "https://host\x7f/",
                                         "https://host:port/",
                                         "https://host:99999/",
-                                        "https://[::1/"};
+                                        "https://[::1/",
+                                        "https://ho%7Fst/",
+                                        "https://ho%01st/",
+                                        "https://ho%2541st/",
+                                        "https://ho%C3st/"};
 
     for (size_t i = 0; i < array_size(texts); i++) {
         struct url url;
