@@ -281,6 +281,9 @@ static void finish(struct http_call *call, CURLcode code)
     timer_clear(&call->deadline);
     LIST_REMOVE(call, entry);
     curl_easy_getinfo(call->handle.easy, CURLINFO_RESPONSE_CODE, &status);
+    /* libcurl reads any number of digits behind HTTP/2. */
+    if (code == CURLE_OK && (status < 100 || status > 999))
+        code = CURLE_WEIRD_SERVER_REPLY;
     if (code != CURLE_OK) {
         explain(call, code, waited, &err);
         call->done(call->arg, NULL, &err);

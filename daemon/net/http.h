@@ -31,7 +31,7 @@ struct http_settings {
 /* An answer with any status, 2xx or not: whether that is success is the caller's to say. Borrowed for
  * the callback. */
 struct http_reply {
-    int status;
+    int status;       /* 100 to 999 */
     const char *body; /* NUL-terminated */
     size_t len;
     uint32_t retry_after_ms; /* of a Retry-After header, seconds or date; 0 when none came */

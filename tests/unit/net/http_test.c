@@ -944,6 +944,16 @@ static void what_is_no_http_is_the_servers(void **state)
     call_done(&again);
 }
 
+static void a_status_of_four_digits_is_none(void **state)
+{
+    struct call call = {0};
+
+    start(&call, *state, "/2000");
+    expect_failed(&call, ERR_SERVER);
+    expect_in(call.err.text, "127.0.0.1");
+    call_done(&call);
+}
+
 static void expect_bad_url(struct fixture *fixture, const char *url)
 {
     struct call call = {.fixture = fixture};
@@ -1266,6 +1276,7 @@ static const struct page *pages_of(void)
         {"/close", MANNER_CLOSE, ""},
         {"/reset", MANNER_RESET, ""},
         {"/garbage", MANNER_CLOSE, "SSH-2.0-OpenSSH_9.2\r\n"},
+        {"/2000", MANNER_CLOSE, "HTTP/2 2000 OK\r\n\r\n"},
         {"/retry-7", MANNER_KEEP, RETRY("503 Busy", "7")},
         {"/retry-past", MANNER_KEEP, RETRY("503 Busy", "Sat, 21 Nov 2015 03:23:37 GMT")},
         {"/retry-negative", MANNER_KEEP, RETRY("503 Busy", "-7")},
@@ -1319,6 +1330,7 @@ int main(void)
         TEST(a_cut_chunk_is_the_servers),
         TEST(a_connection_closed_without_answer_is_the_networks),
         TEST(what_is_no_http_is_the_servers),
+        TEST(a_status_of_four_digits_is_none),
         TEST(a_url_that_can_not_be_asked_is_the_configurations),
         TEST(a_secret_does_not_get_into_a_sentence),
         TEST(a_password_in_a_url_does_not_get_into_a_sentence),
