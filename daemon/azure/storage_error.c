@@ -112,12 +112,17 @@ static void copy_line(char *to, size_t size, const char *text)
     to[used] = '\0';
 }
 
-/* Copies a service's word for an identifier: printable, no blanks. */
+static bool is_name_char(char c)
+{
+    return isalnum((unsigned char)c) || (c != '\0' && strchr("-_.", c) != NULL);
+}
+
+/* Copies a service's word for an identifier, which no query of a URL is. */
 static void copy_name(char *to, size_t size, const char *text)
 {
     size_t used = 0;
 
-    for (; text != NULL && isgraph((unsigned char)*text) && used + 1 < size; text++)
+    for (; text != NULL && is_name_char(*text) && used + 1 < size; text++)
         to[used++] = *text;
     to[used] = '\0';
 }

@@ -273,6 +273,13 @@ static void forged_names_are_cut_short(void **state)
 
     assert_string_equal(err.service_code, "Odd");
     assert_string_equal(err.request_id, "id");
+    err = explain((struct storage_answer){.status = 500,
+                                          .error_code = "Odd&sig=SECRET",
+                                          .request_id = "sig=SECRET"},
+                  "Get Messages");
+    assert_string_equal(err.service_code, "Odd");
+    assert_string_equal(err.request_id, "sig");
+    assert_null(strstr(err.text, "SECRET"));
 }
 
 int main(void)
