@@ -20,12 +20,15 @@ PKG_LIBS   = $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
 
 SANITIZE  := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 COVERAGE  := --coverage -fprofile-abs-path -fprofile-update=atomic
+FUZZING   := $(SANITIZE) -gline-tables-only -fsanitize=fuzzer-no-link
 
 LIB_SRC   := $(sort $(filter-out daemon/main.c daemon/ctl/%,$(wildcard daemon/*.c daemon/*/*.c)))
 LIB_OBJ   := $(LIB_SRC:%.c=$(BUILD)/%.o)
 TEST_SRC  := $(sort $(wildcard tests/unit/*/*_test.c))
 TEST_BIN  := $(TEST_SRC:tests/%.c=$(BUILD)/%)
 MAN_PAGES := $(patsubst %.in,$(BUILD)/%,$(wildcard man/*.in))
+FUZZ_SRC  := $(sort $(wildcard tests/fuzz/*.c))
+FUZZ_BIN  := $(FUZZ_SRC:tests/%.c=$(BUILD)/%)
 
 # `make V=1` shows the commands.
 Q   := $(if $(V),,@)
@@ -80,15 +83,30 @@ bench: deps
 	@$(MAKE) -j$$(nproc) all bench-programs
 	@/usr/bin/python3 tests/bench/bench.py $(BUILD)
 
+$(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/libcvnotifyd.a
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
+
+fuzz-programs: $(FUZZ_BIN)
+
 # --- tests ---
 
 # What the build, the tests and the demo need; installed when something is missing.
 deps:
 	@tests/support/deps.sh
 
-check: deps
+check: build-fuzz
 	@$(MAKE) -j$$(nproc) BUILD=build/asan CFLAGS='$(SANITIZE) -Werror' all unit-programs bench-programs
 	@tests/support/check.sh build/asan
+
+# Its own build: libFuzzer is clang's.
+build-fuzz: deps
+	@$(MAKE) -j$$(nproc) BUILD=build/fuzz CC=clang CFLAGS='$(FUZZING) -Werror' fuzz-programs
+
+# Each target for FUZZ_SECONDS, or only FUZZ_TARGET.
+fuzz: build-fuzz
+	@tests/fuzz/run.sh build/fuzz $(FUZZ_TARGET)
 
 includes:
 	@CC='$(CC)' /usr/bin/python3 tests/support/includes.py
@@ -124,7 +142,8 @@ coverage:
 
 # --- taste ---
 
-SOURCES := $(wildcard man/*.c daemon/*.[ch] daemon/*/*.[ch] tests/unit/*/*.[ch] tests/bench/*.[ch])
+SOURCES := $(wildcard man/*.c daemon/*.[ch] daemon/*/*.[ch] tests/unit/*/*.[ch] tests/bench/*.[ch] \
+             tests/fuzz/*.[ch])
 
 format:
 	clang-format -i $(SOURCES)
@@ -191,6 +210,7 @@ help:
 	@echo 'make check-clang build with clang, warnings as errors'
 	@echo 'make valgrind    unit programs and some end-to-end tests under memcheck'
 	@echo 'make coverage    every test; the lines of daemon/ that none reaches; fails under 90 %'
+	@echo 'make fuzz        fuzz each parser of outside bytes: FUZZ_SECONDS=60 each, FUZZ_TARGET=one'
 	@echo 'make demo        show the main job on a local storage service'
 	@echo 'make bench       measure speed and memory against the budgets; BENCH=quick is shorter'
 	@echo 'make install     DESTDIR= PREFIX=/usr SYSCONFDIR=/etc UNITDIR=; make uninstall keeps the configuration'
@@ -200,7 +220,7 @@ help:
 	@echo 'make clean'
 
 .SECONDARY:
-.PHONY: all unit-programs bench-programs bench deps check check-systemd check-clang valgrind coverage \
-        includes demo format format-check tidy install uninstall clean help
+.PHONY: all unit-programs bench-programs bench fuzz-programs build-fuzz fuzz deps check check-systemd \
+        check-clang valgrind coverage includes demo format format-check tidy install uninstall clean help
 -include $(LIB_OBJ:.o=.d) $(BUILD)/daemon/main.d $(BUILD)/man/tables.d $(TEST_SRC:%.c=$(BUILD)/%.d)
--include $(BENCH_OBJ:.o=.d)
+-include $(BENCH_OBJ:.o=.d) $(FUZZ_SRC:%.c=$(BUILD)/%.d)
