@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <libgen.h>
+#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -69,15 +70,9 @@ static struct node *read_tree(struct snapshot *snapshot, const char *path,
 
 static void merge(struct node *into, struct node *from, struct mistakes *mistakes);
 
-/* Puts one member of an included file where it belongs. Takes it. */
-static void merge_member(struct node *into, struct node *member, struct mistakes *mistakes)
+/* Unites one member of an included file, taken, with the one that has its key already. */
+static void merge_member(struct node *there, struct node *member, struct mistakes *mistakes)
 {
-    struct node *there = node_member(into, member->key);
-
-    if (there == NULL) {
-        node_append(into, member);
-        return;
-    }
     if (there->type == NODE_NULL) {
         /* Written, but left empty: the included one fills it. */
         there->type = member->type;
@@ -102,16 +97,38 @@ static void merge_member(struct node *into, struct node *member, struct mistakes
     node_free(member);
 }
 
-/* Empties `from`, which stays the caller's. */
+static int compare_keys(const void *a, const void *b)
+{
+    return strcmp(((const struct node *)a)->key, ((const struct node *)b)->key);
+}
+
+static void keep(void *node)
+{
+    (void)node;
+}
+
+/* Empties `from`, which stays the caller's. No key stands twice in either; there may be many, so they
+ * are looked up in a tsearch tree. */
 static void merge(struct node *into, struct node *from, struct mistakes *mistakes)
 {
-    struct node *member;
+    struct node **end = &into->first, *member;
+    void *known = NULL;
 
-    while ((member = from->first) != NULL) {
-        from->first = member->next;
-        member->next = NULL;
-        merge_member(into, member, mistakes);
+    for (; *end != NULL; end = &(*end)->next) {
+        if (tsearch(*end, &known, compare_keys) == NULL)
+            fatal("out of memory");
     }
+    while ((member = from->first) != NULL) {
+        struct node *const *there = tfind(member, &known, compare_keys);
+        from->first = take(member->next);
+        if (there != NULL) {
+            merge_member(*there, member, mistakes);
+        } else {
+            *end = member;
+            end = &member->next;
+        }
+    }
+    tdestroy(known, keep);
 }
 
 struct include_settings {

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/alloc.h"
+#include "base/buf.h"
 #include "flow/settings.h"
 
 #define SAS       "sas: 'sv=2021-12-02&sp=rup&se=2099-01-01&sig=s3cretA='"
@@ -179,6 +180,26 @@ static void an_included_file_must_be_a_map(void **state)
     load_bad(fixture, "queues: [{name: e, url: '" QUEUE_URL "', " SAS "}]\n", "a map is due here");
     write_file(fixture, "conf.d/a.yaml", "hooks\n");
     load_bad(fixture, "queues: [{name: e, url: '" QUEUE_URL "', " SAS "}]\n", "a map is due here");
+}
+
+/* If each were looked for among all the others, this would not end within the tests' time. */
+static void many_keys_are_merged_at_once(void **state)
+{
+    struct fixture *fixture = *state;
+    autobuf text;
+    autobuf other;
+
+    buf_init(&text, BUF_ANY_SIZE);
+    buf_init(&other, BUF_ANY_SIZE);
+    for (int i = 0; i < 100000; i++) {
+        buf_printf(&text, "k%d:\n", i);
+        buf_printf(&other, "j%d:\n", i);
+    }
+    buf_puts(&text, "a: 1\n");
+    buf_puts(&other, "a: 2\n");
+    write_file(fixture, "conf.d/a.yaml", other.data);
+    load_bad(fixture, text.data, "\"a\" is set already");
+    assert_int_equal(fixture->mistakes.count, MISTAKES_MAX);
 }
 
 static void an_account_of_a_connection_string_obeys_the_rules_for_urls(void **state)
@@ -702,6 +723,7 @@ int main(void)
         TEST(a_trailing_slash_is_cut),
         TEST(a_poison_map_may_leave_the_name_to_us),
         TEST(an_included_file_must_be_a_map),
+        TEST(many_keys_are_merged_at_once),
         TEST(an_account_of_a_connection_string_obeys_the_rules_for_urls),
         TEST(one_queue_in_two_writings_is_one),
         TEST(a_poison_queue_is_named_or_elsewhere),
