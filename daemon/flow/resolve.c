@@ -82,10 +82,12 @@ static const struct identity_settings *own_identity(struct snapshot *snapshot, c
     return own->settings;
 }
 
-/* Whether a key was written, well or not: what is wrong was said already. */
+/* Whether a key was written, well or not: what is wrong was said already. An empty value is none. */
 static bool is_written(const struct node *map, const char *key)
 {
-    return map != NULL && node_member(map, key) != NULL;
+    const struct node *value = map == NULL ? NULL : node_member(map, key);
+
+    return value != NULL && value->type != NODE_NULL;
 }
 
 /* The identity that a queue or a poison queue names, NULL when it names none. */

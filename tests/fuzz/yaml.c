@@ -20,6 +20,7 @@
 #define MAIN     "/proc/self/fd/100"
 #define OTHER    "/proc/self/fd/101" /* the one value that `include` may have */
 #define PARTING  "\n####\n"
+#define MANY     100 /* look-ups that each take longer than the one before */
 
 /* What an earlier input left must not be read again. */
 static void write_file(int fd, const void *data, size_t size)
@@ -78,9 +79,9 @@ static void check_node(const struct node *node, int depth)
     for (const struct node *child = node->first; child != NULL; child = child->next, count++) {
         check((child->key != NULL) == (node->type == NODE_MAP));
         check(child->line > 0 && child->column > 0);
-        if (node->type == NODE_MAP)
+        if (node->type == NODE_MAP && count < MANY)
             check(node_member(node, child->key) == child); /* no key stands twice */
-        else
+        if (node->type == NODE_LIST && count < MANY)
             check(node_item(node, count) == child);
         check_node(child, depth + 1);
     }

@@ -182,6 +182,21 @@ static void an_included_file_must_be_a_map(void **state)
     load_bad(fixture, "queues: [{name: e, url: '" QUEUE_URL "', " SAS "}]\n", "a map is due here");
 }
 
+/* A key with an empty value is as if it were not there: what needs it is told. */
+static void an_empty_value_is_none(void **state)
+{
+    struct fixture *fixture = *state;
+
+    load_bad(fixture, "queues: [{name: e, url: , " SAS "}]\n", "write url");
+    load_bad(fixture, "queues: [{name: e, queue: , " SAS "}]\n", "write url");
+    load_bad(fixture, "queues: [{name: e, url: '" QUEUE_URL "', sas: }]\n", "say who we are");
+    const struct snapshot *snapshot = load_good(
+        fixture, "queues: [{name: e, url: '" QUEUE_URL "', queue: , " SAS ", poison: {url: }}]\n");
+    assert_string_equal(snapshot->queues[0].poison_url, QUEUE_URL "-poison");
+    snapshot = load_good(fixture, "queues: [{name: e, url: '" QUEUE_URL "', " SAS ", poison: }]\n");
+    assert_string_equal(snapshot->queues[0].poison_url, QUEUE_URL "-poison");
+}
+
 /* If each were looked for among all the others, this would not end within the tests' time. */
 static void many_keys_are_merged_at_once(void **state)
 {
@@ -723,6 +738,7 @@ int main(void)
         TEST(a_trailing_slash_is_cut),
         TEST(a_poison_map_may_leave_the_name_to_us),
         TEST(an_included_file_must_be_a_map),
+        TEST(an_empty_value_is_none),
         TEST(many_keys_are_merged_at_once),
         TEST(an_account_of_a_connection_string_obeys_the_rules_for_urls),
         TEST(one_queue_in_two_writings_is_one),
