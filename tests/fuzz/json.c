@@ -14,7 +14,8 @@ static unsigned depth_of(const struct json *value)
     for (const struct json *part = value->first; part != NULL; part = part->next) {
         check(part->name == NULL || value->type == JSON_OBJECT);
         check(part->name != NULL || value->type == JSON_ARRAY);
-        deepest = max_of(deepest, depth_of(part));
+        unsigned depth = depth_of(part);
+        deepest = max_of(deepest, depth);
     }
     return value->type == JSON_ARRAY || value->type == JSON_OBJECT ? deepest + 1 : 0;
 }
