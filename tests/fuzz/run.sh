@@ -13,7 +13,7 @@ seconds=${FUZZ_SECONDS:-60} jobs=${FUZZ_JOBS:-1} corpora=${FUZZ_CORPUS:-$build/c
 [ $# -gt 0 ] || mapfile -t targets < <(basename -s .c -a tests/fuzz/*.c)
 [ $# -eq 0 ] || targets=("$@")
 
-export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:strict_string_checks=1:allocator_may_return_null=0}
+export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:strict_string_checks=1:quarantine_size_mb=64}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 
 # The longest input that still teaches something; the limits of time and memory make slow and large finds.

@@ -22,6 +22,10 @@
 #define PARTING  "\n####\n"
 #define MANY     100 /* look-ups that each take longer than the one before */
 
+/* Where secrets stand, and from what length on a value is taken for one. */
+#define SECRET_LEN 16
+static const char *const secret_lists[] = {"identities", "queues"};
+
 /* What an earlier input left must not be read again. */
 static void write_file(int fd, const void *data, size_t size)
 {
@@ -87,23 +91,57 @@ static void check_node(const struct node *node, int depth)
     }
 }
 
-static void check_mistakes(const struct mistakes *mistakes)
+/* How often a text stands in another. */
+static unsigned count_of(const char *text, const char *part)
+{
+    unsigned count = 0;
+
+    for (const char *at = text; (at = strstr(at, part)) != NULL; at++)
+        count++;
+    return count;
+}
+
+/* No mistake shows a secret, nor so much of it that it would be one. What stands elsewhere in the input
+ * too is none, and a variable is named. */
+static void check_hidden(const struct node *node, const char *input,
+                         const struct mistakes *mistakes)
+{
+    char start[SECRET_LEN + 1];
+    bool is_secret =
+        node->type == NODE_SCALAR && (str_equal(node->key, "sas") || str_equal(node->key, "key") ||
+                                      str_equal(node->key, "connection_string"));
+
+    if (is_secret && strlen(node->text) >= SECRET_LEN && strchr(node->text, '$') == NULL) {
+        snprintf(start, sizeof(start), "%s", node->text);
+        for (unsigned i = 0; i < mistakes->count && count_of(input, start) <= 1; i++)
+            check(strstr(mistakes->lines[i], start) == NULL);
+    }
+    for (const struct node *child = node->first; child != NULL; child = child->next)
+        check_hidden(child, input, mistakes);
+}
+
+static void check_mistakes(const struct mistakes *mistakes, const struct node *tree,
+                           const char *input)
 {
     check(mistakes->count <= MISTAKES_MAX);
     for (unsigned i = 0; i < mistakes->count; i++)
         check(mistakes->lines[i][0] != '\0' && fuzz_is_sentence(mistakes->lines[i]));
+    for (size_t i = 0; tree != NULL && i < array_size(secret_lists); i++) {
+        const struct node *list = node_member(tree, secret_lists[i]);
+        if (list != NULL && list->type == NODE_LIST)
+            check_hidden(list, input, mistakes);
+    }
 }
 
-/* Whether the text may be resolved. Reads it with the table all the same. */
-static bool read_part(const char *text, size_t len)
+/* Reads a text with the table alone. NULL when it is no YAML. */
+static struct node *read_part(const char *text, size_t len)
 {
     struct mistakes mistakes = {0};
     struct node *tree = node_parse("part", text, len, &mistakes);
-    bool inside = false;
+    autofree char *input = fuzz_text((const uint8_t *)text, len);
 
     if (tree != NULL) {
         check_node(tree, 0);
-        inside = !any_leads_out(tree);
         struct settings *settings = config_read(&settings_table, tree, config_getenv, &mistakes);
         check(config_equal(&settings_table, settings, settings));
         (void)config_has_literal_secret(&settings_table, settings);
@@ -112,10 +150,9 @@ static bool read_part(const char *text, size_t len)
         check(mistakes.count > 0);
     }
     mistakes_sort(&mistakes);
-    check_mistakes(&mistakes);
+    check_mistakes(&mistakes, tree, input);
     mistakes_done(&mistakes);
-    node_free(tree);
-    return inside;
+    return tree;
 }
 
 static void check_plan(const struct queue_plan *plan)
@@ -134,25 +171,25 @@ static void check_plan(const struct queue_plan *plan)
     check(plan->expiry_margin_ms >= 2 * plan->settings->lease_ms);
 }
 
-static struct snapshot *load(void)
+static struct snapshot *load(const struct node *tree, const char *input)
 {
     struct mistakes mistakes = {0};
     struct snapshot *snapshot = snapshot_load(MAIN, true, &mistakes);
 
     check((snapshot == NULL) == (mistakes.count > 0));
-    check_mistakes(&mistakes);
+    check_mistakes(&mistakes, tree, input);
     mistakes_done(&mistakes);
     return snapshot;
 }
 
 /* Loaded twice, a good configuration is the same. */
-static void load_twice(void)
+static void load_twice(const struct node *tree, const char *input)
 {
-    struct snapshot *snapshot = load(), *again;
+    struct snapshot *snapshot = load(tree, input), *again;
 
     if (snapshot == NULL)
         return;
-    again = load();
+    again = load(tree, input);
     check(again != NULL && again->queue_count == snapshot->queue_count);
     check(config_equal(&settings_table, snapshot->settings, again->settings));
     for (unsigned i = 0; i < snapshot->queue_count; i++) {
@@ -166,18 +203,20 @@ static void load_twice(void)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     autofree char *text = fuzz_bytes(data, size);
+    autofree char *input = fuzz_text(data, size);
     size_t len = size, other = size;
     const char *parting = memmem(text, size, PARTING, strlen(PARTING));
     if (parting != NULL) {
         len = (size_t)(parting - text) + 1;
         other = len + strlen(PARTING) - 1;
     }
-    bool inside = read_part(text, len);
-    inside &= parting == NULL || read_part(text + other, size - other);
-    if (!inside)
-        return 0;
-    write_file(MAIN_FD, text, len);
-    write_file(OTHER_FD, text + other, size - other);
-    load_twice();
+    struct node *tree = read_part(text, len), *second = read_part(text + other, size - other);
+    if (tree != NULL && !any_leads_out(tree) && second != NULL && !any_leads_out(second)) {
+        write_file(MAIN_FD, text, len);
+        write_file(OTHER_FD, text + other, size - other);
+        load_twice(tree, input);
+    }
+    node_free(tree);
+    node_free(second);
     return 0;
 }
