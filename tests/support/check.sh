@@ -38,7 +38,7 @@ fuzz() {
     FUZZ_SECONDS=1 FUZZ_JOBS=$(nproc) FUZZ_CORPUS=build/fuzz/check-corpus tests/fuzz/run.sh build/fuzz >"$out" 2>&1
     read -r good bad < <(sed -nE 's/^fuzz: ([0-9]+) passed, ([0-9]+) failed$/\1 \2/p' "$out")
     if [ "${good:-0}" -eq 0 ] || [ "${bad:-0}" -gt 0 ]; then cat "$out"; else tail -n 1 "$out"; fi
-    [ "${good:-0}" -gt 0 ] || bad=1
+    [ $((${good:-0} + ${bad:-0})) -gt 0 ] || bad=1
     passed=$((passed + ${good:-0})) failed=$((failed + bad))
 }
 

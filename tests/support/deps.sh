@@ -8,6 +8,15 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 
 build=(pkg-config libevent-dev libcurl4-openssl-dev libyajl-dev libexpat1-dev libyaml-dev libsystemd-dev libssl-dev)
+check=(clang libclang-rt-14-dev libcmocka-dev mandoc python3 python3-pytest python3-pytest-xdist python3-azure-storage
+       rsyslog openssl systemd iproute2 util-linux)
+
+declare -A extra=([clang]="clang" [coverage]="gcovr" [machine]="debootstrap systemd-container"
+                  [tidy]="clang-format clang-tidy cppcheck" [valgrind]="valgrind")
+for target in "$@"; do
+    read -ra more <<<"${extra[$target]:?deps: no such target}"
+    check+=("${more[@]}")
+done
 
 missing_packages() {
     local name
