@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* event/: the text of a queue's message, plain or base64, and the document that hooks get. */
+/* event/: the text of a queue's message, plain or base64, and what hooks get of it. */
 #include "event/event.h"
 
 #include <ctype.h>
 
 #include "base/buf.h"
+#include "base/err.h"
 #include "codec/base64.h"
+#include "codec/template.h"
 #include "codec/uuid.h"
+#include "hook/hook.h"
+#include "hook/values.h"
 #include "trees.h"
 
 static void check_reason(const char *reason)
@@ -82,6 +86,34 @@ static void check_document(const struct event *event)
     json_doc_free(data);
 }
 
+static void check_variable(void *arg, const char *name, const char *value)
+{
+    unsigned *count = arg;
+
+    check(str_starts(name, "CVN_") && strchr(name, '=') == NULL && value != NULL);
+    ++*count;
+}
+
+/* What others can read of a model's address has no signature in it. */
+static void check_values(const struct event *event)
+{
+    struct hook_message message = {.event = event, .id = "id", .queue = "events"};
+    struct hook_call call = {.hook = "deploy", .message = &message, .attempt = 1};
+    struct template *template;
+    struct err err;
+    autobuf out;
+    unsigned count = 0;
+
+    buf_init(&out, BUF_ANY_SIZE);
+    check(template_compile("{model_uri:-}", &template, &err));
+    check(values_render(template, &call, true, &out, &err));
+    const char *query = strchr(out.data, '?');
+    check(query == NULL || strcasestr(query, "sig=") == NULL);
+    template_free(template);
+    values_each_env(&call, check_variable, &count);
+    check(count >= 6);
+}
+
 static void check_same(const struct event *a, const struct event *b)
 {
     for (const char *const *name = event_field_names(); *name != NULL; name++)
@@ -127,6 +159,7 @@ static void check_event(const struct event *event, const char *text, size_t len)
     check_fields(event);
     check_data(event, plain.data, plain.len);
     check_document(event);
+    check_values(event);
     check_wrapped(event, plain.data, plain.len);
     struct event *poisoned = event_of_poison(event, event->data);
     check_document(poisoned);
