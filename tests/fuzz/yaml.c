@@ -19,6 +19,7 @@
 #define OTHER_FD 101
 #define MAIN     "/proc/self/fd/100"
 #define OTHER    "/proc/self/fd/101" /* the one value that `include` may have */
+#define SAS      "sv=2021-12-02&sp=rup&se=2099-01-01&sig=c2VjcmV0" /* in a variable of that name */
 #define PARTING  "\n####\n"
 #define MANY     100 /* look-ups that each take longer than the one before */
 
@@ -46,7 +47,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     (void)argc, (void)argv;
     make_file("main", MAIN_FD);
     make_file("other", OTHER_FD);
-    check(setenv("SAS", "sv=2021-12-02&sp=rup&se=2099-01-01&sig=c2VjcmV0", 1) == 0);
+    check(setenv("SAS", SAS, 1) == 0);
     check(setenv("BRACES", "{event}", 1) == 0 && setenv("EMPTY", "", 1) == 0);
     check(unsetenv("CREDENTIALS_DIRECTORY") == 0);
     return 0;
@@ -102,7 +103,7 @@ static unsigned count_of(const char *text, const char *part)
 }
 
 /* No mistake shows a secret, nor so much of it that it would be one. What stands elsewhere in the input
- * too is none, and a variable is named. */
+ * too, or in a variable, is none. */
 static void check_hidden(const struct node *node, const char *input,
                          const struct mistakes *mistakes)
 {
@@ -113,6 +114,8 @@ static void check_hidden(const struct node *node, const char *input,
 
     if (is_secret && strlen(node->text) >= SECRET_LEN && strchr(node->text, '$') == NULL) {
         snprintf(start, sizeof(start), "%s", node->text);
+        if (strstr(SAS, start) != NULL)
+            return;
         for (unsigned i = 0; i < mistakes->count && count_of(input, start) <= 1; i++)
             check(strstr(mistakes->lines[i], start) == NULL);
     }
