@@ -24,7 +24,7 @@
 #define MANY     100 /* look-ups that each take longer than the one before */
 
 /* Where secrets stand, and from what length on a value is taken for one. */
-#define SECRET_LEN 16
+#define SECRET_LEN 40
 static const char *const secret_lists[] = {"identities", "queues"};
 
 /* What an earlier input left must not be read again. */
