@@ -137,7 +137,7 @@ coverage:
 	@tests/support/deps.sh coverage
 	@$(MAKE) BUILD=build/coverage CC=gcc CFLAGS='-O0 -g' build/coverage/tests/support/coverage_exit.o
 	@$(MAKE) -j$$(nproc) BUILD=build/coverage CC=gcc CFLAGS='-O0 -g $(COVERAGE)' \
-	  LDFLAGS='build/coverage/tests/support/coverage_exit.o -Wl,--wrap=_exit' all unit-programs
+	  LDFLAGS='build/coverage/tests/support/coverage_exit.o -Wl,--wrap=_exit' all unit-programs bench-programs
 	@tests/support/coverage.sh build/coverage
 
 # --- taste ---
