@@ -25,8 +25,14 @@ void lease_renewed(struct lease *lease, const char *receipt, int64_t asked_ms, i
 
     free(lease->receipt);
     lease->receipt = copy;
+    lease->is_doubtful = false;
     lease->span_ms = min_of(span_ms, lease->length_ms);
     lease->until_ms = asked_ms + lease->span_ms;
+}
+
+void lease_doubt(struct lease *lease)
+{
+    lease->is_doubtful = true;
 }
 
 int64_t lease_renew_in(const struct lease *lease, int64_t now_ms)

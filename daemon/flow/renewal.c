@@ -31,6 +31,8 @@ static void on_answer(void *arg, const struct queue_answer *answer, const struct
     if (err == NULL) {
         lease_renewed(renewal->lease, answer->pop_receipt, renewal->asked_ms, renewal->span_ms);
         retry_reset(&renewal->retry);
+    } else {
+        lease_doubt(renewal->lease);
     }
     if (renewal->stopping) {
         renewal->events->stopped(renewal->arg);

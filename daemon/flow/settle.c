@@ -66,16 +66,18 @@ static void again(struct settle *settle, const struct err *err)
 }
 
 /* A delete that was sent twice and finds nothing has done its work the first time, unless another
- * reader can have had the message meanwhile. */
+ * reader can have had the message meanwhile, or the receipt is void: the service says the same then. */
 static void found_gone(struct settle *settle)
 {
+    const struct lease *lease = settle->spec.lease;
     struct err err;
 
-    if (!lease_is_over(settle->spec.lease, clock_mono_ms())) {
+    if (!lease_is_over(lease, clock_mono_ms()) && !lease->is_doubtful) {
         finish(settle, SETTLE_DONE, NULL);
         return;
     }
-    err_set(&err, ERR_GONE, "the delete was sent twice, and the lease is over");
+    err_set(&err, ERR_GONE, "the delete was sent twice, and %s",
+            lease->is_doubtful ? "its receipt may be void" : "the lease is over");
     finish(settle, SETTLE_LOST, &err);
 }
 

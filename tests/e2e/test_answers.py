@@ -339,6 +339,26 @@ def test_renewals_that_are_refused_for_ever(fake, scripts, daemon):
     assert fault.count <= 2 + 5 * (fault.times[-1] - fault.times[0])
 
 
+def test_a_delete_after_a_renewal_without_an_answer_proves_nothing(fake, scripts, daemon):
+    # given a renewal that was done and whose answer is lost, and a hook that ends then
+    queue = fake.queue()
+    renewed = fake.answer("Update", faults.after_the_work(error(500, "InternalError")), times=1)
+    hold = scripts.place / "hold"
+    hold.touch()
+    message = queue.post(messages.training())
+    running = served_by(fake, scripts, daemon, queue, then=f"while [ -e {hold} ]; do sleep 0.05; done", lease="8s")
+    # when the delete fails, and the next one finds the receipt void, which this service calls gone
+    fake.answer("Delete", error(500, "InternalError"), times=1)
+    fake.answer("Delete", error(404, "MessageNotFound"), times=1)
+    wait_until(lambda: renewed.count == 1, 10, "the renewal")
+    hold.unlink()
+    # then the message comes again, is known, and is deleted without another run
+    wait_until(queue.is_empty, 20, "the queue to be empty")
+    running.wait_logged("message done")
+    assert [r.message for r in scripts.runs()] == [message]
+    assert len(fake.asked("Delete")) == 3
+
+
 # --- lies ---
 
 @pytest.mark.parametrize("answer", [error(404, "MessageNotFound"), error(400, "PopReceiptMismatch")])
