@@ -4,8 +4,12 @@
 
 #include <string.h>
 
+#include "base/clock.h"
+
 /* Failures of the network and the service are no news before they last. */
 #define QUIET_FAILURES 1
+
+#define MINUTE_MS      60000
 
 /* Passes over a number and the unit that it bears: 999ms is as good as 1s. */
 static const char *pass_number(const char *text)
@@ -40,13 +44,31 @@ static bool was_said(const struct trouble *trouble, const struct err *err)
     return false;
 }
 
+/* What may pass leaves places for what a person must mend and which is found out behind it. */
+static bool has_place(const struct trouble *trouble, const struct err *err)
+{
+    return trouble->said < (may_pass(err) ? TROUBLE_MAX_REASONS / 2 : TROUBLE_MAX_REASONS);
+}
+
+static bool may_speak(struct trouble *trouble)
+{
+    int64_t now_ms = clock_mono_ms();
+
+    if (now_ms - trouble->minute_ms >= MINUTE_MS) {
+        trouble->minute_ms = now_ms;
+        trouble->lines = 0;
+    }
+    return trouble->lines < TROUBLE_MAX_LINES;
+}
+
 bool trouble_is_news(struct trouble *trouble, const struct err *err, bool is_final)
 {
     trouble->failures++;
     if (may_pass(err) && !is_final && trouble->failures <= QUIET_FAILURES)
         return false;
-    if (trouble->said == TROUBLE_MAX_REASONS || was_said(trouble, err))
+    if (!has_place(trouble, err) || was_said(trouble, err) || !may_speak(trouble))
         return false;
+    trouble->lines++;
     memcpy(trouble->reasons[trouble->said++], err->text, sizeof(err->text));
     return true;
 }

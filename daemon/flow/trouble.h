@@ -2,20 +2,25 @@
 /*
  * One kind of request that fails, again and again: which failures are worth a line in the log. What a
  * person must mend is news at once, what may pass by itself when it lasts; each reason is news once,
- * until the request goes well again. Two reasons in turns are two lines, not one a try.
+ * until the request goes well again. Two reasons in turns are two lines, not one a try; a request that
+ * fails and goes well in turns is silent for the rest of the minute after some lines.
  */
 #ifndef FLOW_TROUBLE_H
 #define FLOW_TROUBLE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/err.h"
 
-#define TROUBLE_MAX_REASONS 4 /* a fifth is no news */
+#define TROUBLE_MAX_REASONS 8 /* a ninth is no news, nor a fifth if it may pass by itself */
+#define TROUBLE_MAX_LINES   8 /* a minute, of a request that fails and goes well in turns */
 
 struct trouble {
     unsigned failures; /* in a row */
-    unsigned said;
+    unsigned said;     /* of the reasons */
+    unsigned lines;    /* said since minute_ms */
+    int64_t minute_ms;
     char reasons[TROUBLE_MAX_REASONS][sizeof(((struct err *)NULL)->text)];
 };
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "flow/trouble.h"
 
 static bool fails(struct trouble *trouble, enum err_code code, const char *text)
@@ -88,6 +89,38 @@ static void ever_new_reasons_are_no_news(void **state)
     assert_int_equal(said, TROUBLE_MAX_REASONS);
 }
 
+static void what_may_pass_does_not_hide_what_must_be_mended(void **state)
+{
+    (void)state;
+    struct trouble trouble = {0};
+
+    for (char c = 'a'; c <= 'z'; c++)
+        fails(&trouble, ERR_SERVER, (char[2]){c, '\0'});
+    assert_int_equal(trouble.said, TROUBLE_MAX_REASONS / 2);
+    assert_true(fails(&trouble, ERR_AUTH, "403 AuthenticationFailed"));
+}
+
+static void what_comes_and_goes_is_silent_for_the_rest_of_the_minute(void **state)
+{
+    (void)state;
+    struct trouble trouble = {0};
+    unsigned begun = 0, over = 0;
+
+    clock_freeze(1000000, 0);
+    for (int i = 0; i < 100; i++) {
+        begun += fails(&trouble, ERR_AUTH, "refused");
+        over += trouble_is_over(&trouble);
+    }
+    assert_int_equal(begun, TROUBLE_MAX_LINES);
+    assert_int_equal(over, TROUBLE_MAX_LINES);
+    /* What lasts is said when the minute is over. */
+    assert_false(fails(&trouble, ERR_AUTH, "refused"));
+    clock_freeze(1060000, 0);
+    assert_true(fails(&trouble, ERR_AUTH, "refused"));
+    assert_true(trouble_is_over(&trouble));
+    clock_freeze(-1, -1);
+}
+
 static void after_a_good_end_it_is_news_again(void **state)
 {
     (void)state;
@@ -116,6 +149,8 @@ int main(void)
         cmocka_unit_test(numbers_make_no_new_reason),
         cmocka_unit_test(reasons_in_turns_are_each_said_once),
         cmocka_unit_test(ever_new_reasons_are_no_news),
+        cmocka_unit_test(what_may_pass_does_not_hide_what_must_be_mended),
+        cmocka_unit_test(what_comes_and_goes_is_silent_for_the_rest_of_the_minute),
         cmocka_unit_test(after_a_good_end_it_is_news_again),
     };
 
