@@ -488,6 +488,8 @@ static void set_up_handle(struct http_call *call)
     curl_easy_setopt(easy, CURLOPT_PREREQDATA, call);
     /* Else a call's end waits, and the loop with it, until the resolver gives up. */
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
+    /* What a proxy says to CONNECT is no part of the answer. */
+    curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, http->settings.user_agent);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(easy, CURLOPT_NOPROXY, http->no_proxy);

@@ -1245,6 +1245,24 @@ static void the_settings_proxy_is_not_for_this_machine(void **state)
     call_done(&call);
 }
 
+/* The name is the proxy's to resolve. */
+static void a_proxys_word_is_no_part_of_an_answer(void **state)
+{
+    struct fixture *fixture = *state;
+    struct call call = {.fixture = fixture};
+    struct http_request request;
+    autofree char *proxy = xasprintf("http://127.0.0.1:%d", fixture->server.port);
+
+    make_client(fixture,
+                &(struct http_settings){
+                    .proxy = proxy, .timeout_ms = 300, .user_agent = "test", .max_connections = 3});
+    http_request_init(&request, HTTP_GET);
+    buf_puts(&request.url, "https://example.test/");
+    send_request(&call, &request);
+    expect_failed(&call, ERR_NETWORK);
+    expect_in(call.err.text, "no answer from example.test within 300ms: no connection");
+}
+
 #define RETRY(status, value)                                                                       \
     "HTTP/1.1 " status "\r\nRetry-After: " value "\r\nContent-Length: 0\r\n\r\n"
 
@@ -1254,6 +1272,7 @@ static const struct page *pages_of(void)
         {"/hello", MANNER_KEEP, OK_HELLO},
         {"/fresh", MANNER_FRESH, OK_HELLO},
         {"/hello-close", MANNER_CLOSE, OK_HELLO},
+        {"example.test:443", MANNER_KEEP, "HTTP/1.1 200 Connection established\r\n\r\n"},
         {"/head", MANNER_KEEP, "HTTP/1.1 200 OK\r\nX-Test: one\r\nContent-Length: 5\r\n\r\n"},
         {"/header", MANNER_KEEP,
          "HTTP/1.1 200 OK\r\nX-TEST:   one, two  \r\nContent-Length: 0\r\n\r\n"},
@@ -1346,6 +1365,7 @@ int main(void)
         TEST(many_calls_at_once_all_end),
         TEST(the_environments_proxy_is_not_for_this_machine),
         TEST(the_settings_proxy_is_not_for_this_machine),
+        TEST(a_proxys_word_is_no_part_of_an_answer),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
