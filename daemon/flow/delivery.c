@@ -255,6 +255,13 @@ static void on_settle_failed(void *arg, const struct err *err, int64_t delay_ms)
     unsettled(arg, err, false, then);
 }
 
+/* The service says that it is gone, or that the receipt is void: the ledger keeps what it knows. */
+static void let_go(struct delivery *delivery, const struct err *err)
+{
+    log_debug(fields_of(delivery, "lost"), "message is no longer ours: %s", err->text);
+    finish(delivery, DELIVERY_LOST);
+}
+
 static void on_settled(void *arg, enum settle_end end, const struct err *err)
 {
     struct delivery *delivery = arg;
@@ -268,14 +275,13 @@ static void on_settled(void *arg, enum settle_end end, const struct err *err)
         unpoisoned(delivery, err);
         return;
     case SETTLE_LOST:
-        /* A 404 may also mean a stale receipt: the ledger keeps what it knows. */
-        log_debug(fields_of(delivery, "lost"), "message is no longer ours: %s", err->text);
-        break;
+        let_go(delivery, err);
+        return;
     case SETTLE_GIVEN_UP:
         unsettled(delivery, err, true, "it will come again");
-        break;
+        finish(delivery, DELIVERY_LOST);
+        return;
     }
-    finish(delivery, DELIVERY_LOST);
 }
 
 static void send_settlement(struct delivery *delivery)
@@ -457,9 +463,15 @@ static void on_renewal_failed(void *arg, const struct err *err)
         lose(delivery, err->text);
 }
 
-static void on_renewal_stopped(void *arg)
+/* A message that is not ours any more gets no poison record: who has it makes one. */
+static void on_renewal_stopped(void *arg, const struct err *err)
 {
-    send_settlement(arg);
+    struct delivery *delivery = arg;
+
+    if (err != NULL && err->code == ERR_GONE)
+        let_go(delivery, err);
+    else
+        send_settlement(delivery);
 }
 
 static const struct renewal_events renewal_events = {

@@ -35,7 +35,7 @@ static void on_answer(void *arg, const struct queue_answer *answer, const struct
         lease_doubt(renewal->lease);
     }
     if (renewal->stopping) {
-        renewal->events->stopped(renewal->arg);
+        renewal->events->stopped(renewal->arg, err);
     } else if (err == NULL) {
         arm(renewal);
         renewal->events->renewed(renewal->arg);

@@ -25,8 +25,8 @@ struct renewal_events {
     void (*renewed)(void *arg);
     /* It will be tried again, unless the message is gone (ERR_GONE). The owner may be gone after it. */
     void (*failed)(void *arg, const struct err *err);
-    /* After renewal_stop returned false: nothing is under way any more. */
-    void (*stopped)(void *arg);
+    /* After renewal_stop returned false: nothing is under way any more. err as in a completion. */
+    void (*stopped)(void *arg, const struct err *err);
 };
 
 struct renewal {

@@ -359,6 +359,28 @@ def test_a_delete_after_a_renewal_without_an_answer_proves_nothing(fake, scripts
     assert len(fake.asked("Delete")) == 3
 
 
+def test_a_message_that_is_lost_before_its_poison_record_gets_one_record(fake, scripts, daemon):
+    # given a hook that rejects while a renewal is under way, whose receipt is void when it goes out anew
+    def says_gone_when_released(exchange):
+        wait_until(lambda: scripts.runs("judge", mark="end"), 10, "the hook to end")
+        time.sleep(0.2)  # until the daemon has heard of it; less would only prove less
+        error(404, "MessageNotFound")(exchange)
+    queue = fake.queue()
+    renewal = fake.answer("Update", faults.after_the_work(says_gone_when_released), times=1)
+    hold = scripts.place / "hold"
+    hold.touch()
+    message = queue.post(messages.training())
+    served_by(fake, scripts, daemon, queue, hook="judge", then=f"while [ -e {hold} ]; do sleep 0.05; done; note end; exit 65",
+              lease="4s")
+    wait_until(lambda: renewal.count == 1, 10, "the renewal")
+    # when the service says then that the message is not ours
+    hold.unlink()
+    # then nothing is stored for it before it has come again, and its hook ran once
+    wait_until(queue.is_empty, 20, "the queue to be empty")
+    assert [record["message_id"] for record in queue.records()] == [message]
+    assert [r.message for r in scripts.runs()] == [message]
+
+
 # --- lies ---
 
 @pytest.mark.parametrize("answer", [error(404, "MessageNotFound"), error(400, "PopReceiptMismatch")])
