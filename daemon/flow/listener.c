@@ -104,6 +104,8 @@ static void note_end(struct listener *listener, enum delivery_end end)
     case DELIVERY_UNMATCHED:
         if (trouble_is_over(&listener->deleting))
             log_info(FIELDS_OF(listener), "messages can be deleted again");
+        /* None may be put back for a long time: the status would tell of an outage that is over. */
+        trouble_may_be_over(&listener->hiding);
         break;
     case DELIVERY_RETRY:
     case DELIVERY_RELEASED:

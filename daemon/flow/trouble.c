@@ -64,6 +64,7 @@ static bool may_speak(struct trouble *trouble)
 bool trouble_is_news(struct trouble *trouble, const struct err *err, bool is_final)
 {
     trouble->failures++;
+    trouble->lasts |= !may_pass(err);
     if (may_pass(err) && !is_final && trouble->failures <= QUIET_FAILURES)
         return false;
     if (!has_place(trouble, err) || was_said(trouble, err) || !may_speak(trouble))
@@ -83,5 +84,12 @@ bool trouble_is_over(struct trouble *trouble)
     bool said = trouble->said > 0;
 
     trouble->failures = trouble->said = 0;
+    trouble->lasts = false;
     return said;
+}
+
+void trouble_may_be_over(struct trouble *trouble)
+{
+    if (!trouble->lasts)
+        (void)trouble_is_over(trouble);
 }

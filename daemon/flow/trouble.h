@@ -18,6 +18,7 @@
 
 struct trouble {
     unsigned failures; /* in a row */
+    bool lasts;        /* one of them was no passing one */
     unsigned said;     /* of the reasons */
     unsigned lines;    /* said since minute_ms */
     int64_t minute_ms;
@@ -29,6 +30,8 @@ struct trouble {
 bool trouble_is_news(struct trouble *trouble, const struct err *err, bool is_final);
 /* What was said last of what goes on; NULL when all is well or nothing was said. */
 const char *trouble_reason(const struct trouble *trouble);
+/* Another request to the same place went well: forgets the trouble, unless a person must mend it. */
+void trouble_may_be_over(struct trouble *trouble);
 /* It went well. True when something had been said: then that is over. */
 bool trouble_is_over(struct trouble *trouble);
 

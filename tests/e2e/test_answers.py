@@ -234,6 +234,21 @@ def test_a_missing_right_to_delete_is_named_at_once(fake, scripts, daemon):
     wait_until(lambda: not in_status(running, "Delete Message"), 5, "the status to be good")
 
 
+def test_the_status_forgets_a_hide_of_an_outage_that_is_over(fake, scripts, daemon):
+    # given a hide that the service failed until the message came again by itself
+    queue = fake.queue()
+    fault = fake.answer("Update", error(500, "InternalError"))
+    queue.post(messages.training())
+    running = served_by(fake, scripts, daemon, queue, then="[ $run -ge 2 ] || exit 1", lease="2s", retry_delay=["1s"])
+    running.wait_logged("can not be put back", "it will come again")
+    wait_until(lambda: in_status(running, "Update Message"), 5, "the status to tell")
+    # when the service is well again, and the message is done
+    fault.lift()
+    wait_until(queue.is_empty, 15, "the queue to be empty")
+    # then the status tells of it no more
+    wait_until(lambda: not in_status(running, "Update Message"), 8, "the status to forget")
+
+
 def test_hides_that_are_refused_keep_the_delay_and_the_attempts(fake, scripts, daemon):
     # given a hook that fails once, and a service that does not let its message be put back
     queue = fake.queue()

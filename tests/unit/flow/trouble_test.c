@@ -140,6 +140,23 @@ static void after_a_good_end_it_is_news_again(void **state)
     assert_true(fails(&trouble, ERR_AUTH, "refused"));
 }
 
+static void what_may_pass_is_over_when_something_else_goes_well(void **state)
+{
+    (void)state;
+    struct trouble trouble = {0};
+
+    fails(&trouble, ERR_SERVER, "500");
+    fails(&trouble, ERR_SERVER, "500");
+    assert_non_null(trouble_reason(&trouble));
+    trouble_may_be_over(&trouble);
+    assert_null(trouble_reason(&trouble));
+    fails(&trouble, ERR_AUTH, "403");
+    fails(&trouble, ERR_SERVER, "500");
+    trouble_may_be_over(&trouble);
+    assert_non_null(trouble_reason(&trouble));
+    assert_true(trouble_is_over(&trouble));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -152,6 +169,7 @@ int main(void)
         cmocka_unit_test(what_may_pass_does_not_hide_what_must_be_mended),
         cmocka_unit_test(what_comes_and_goes_is_silent_for_the_rest_of_the_minute),
         cmocka_unit_test(after_a_good_end_it_is_news_again),
+        cmocka_unit_test(what_may_pass_is_over_when_something_else_goes_well),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
