@@ -10,9 +10,8 @@
 #include <stdint.h>
 
 struct lease {
-    char *receipt; /* the newest pop receipt that came to us */
-    bool
-        is_doubtful; /* a renewal failed: the service may have done it, and the receipt is void then */
+    char *receipt;      /* the newest pop receipt that came to us */
+    bool is_doubtful;   /* a renewal failed, but may have been done: the receipt is void then */
     int64_t length_ms;  /* as configured */
     int64_t span_ms;    /* as granted the last time: less near the message's expiry */
     int64_t until_ms;   /* monotonic; counted from before the request, so never too late */
@@ -25,7 +24,7 @@ void lease_init(struct lease *lease, int64_t length_ms, int64_t expires_ms, cons
 void lease_done(struct lease *lease);
 /* Renewed, or taken anew: a new receipt, and hidden for span_ms from asked_ms on. */
 void lease_renewed(struct lease *lease, const char *receipt, int64_t asked_ms, int64_t span_ms);
-/* A renewal brought no new receipt, and nobody knows whether it was done. Until the next one that goes well. */
+/* A renewal brought no new receipt, and nobody knows whether it was done; lease_renewed ends that. */
 void lease_doubt(struct lease *lease);
 /* How long to wait before renewing: half of what was granted, from when it was; at least a second, or
  * a quarter of a shorter lease, so that a message near its expiry is not renewed without end. */

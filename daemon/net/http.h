@@ -54,7 +54,7 @@ struct http_call *http_call_start(struct http *http, struct http_request *reques
                                   http_done_fn *done, void *arg);
 /* done will not fire. NULL is fine. */
 void http_call_cancel(struct http_call *call);
-/* Requests sent since the start, for tests and status. */
+/* Calls started so far, for tests. */
 uint64_t http_requests_sent(const struct http *http);
 
 #endif
