@@ -2,6 +2,7 @@
 /* A configuration text as a tree of nodes, through libyaml's events. */
 #include "config/node.h"
 
+#include <ctype.h>
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,26 +93,54 @@ struct node *node_member(const struct node *map, const char *key)
     return NULL;
 }
 
-/* Whether the line holds a brace that YAML takes for its own, as far as quotes tell. */
-static bool has_bare_brace(const struct builder *builder, size_t line)
+/* Where the line begins; the text's end when there is no such line. */
+static const char *line_start(const struct builder *builder, size_t line)
 {
     const char *p = builder->text;
     const char *end = builder->text + builder->len;
-    char quote = '\0';
 
     for (; line > 0 && p < end; p++) {
         if (*p == '\n')
             line--;
     }
-    for (; p < end && *p != '\n'; p++) {
+    return p;
+}
+
+/* Whether a brace opens a placeholder or a variable, {name} or {name:-text}, and not a map. */
+static bool opens_placeholder(const char *brace, const char *end)
+{
+    const char *p = brace + 1;
+
+    while (p < end && (isalnum((unsigned char)*p) || *p == '_'))
+        p++;
+    return p > brace + 1 && p < end && (*p == '}' || (*p == ':' && p + 1 < end && p[1] == '-'));
+}
+
+/* Whether the line holds one that YAML takes for a map, as far as quotes tell. */
+static bool has_bare_placeholder(const struct builder *builder, size_t line)
+{
+    const char *end = builder->text + builder->len;
+    char quote = '\0';
+
+    for (const char *p = line_start(builder, line); p < end && *p != '\n'; p++) {
         if (quote != '\0')
             quote = *p == quote ? '\0' : quote;
         else if (*p == '"' || *p == '\'')
             quote = *p;
-        else if (*p == '{')
+        else if (*p == '{' && opens_placeholder(p, end))
             return true;
     }
     return false;
+}
+
+static bool is_indented_by_tab(const struct builder *builder, size_t line)
+{
+    const char *p = line_start(builder, line);
+    const char *end = builder->text + builder->len;
+
+    while (p < end && *p == ' ')
+        p++;
+    return p < end && *p == '\t';
 }
 
 /* libyaml gives a byte's offset, not a mark, for what it can not even decode. */
@@ -131,17 +160,28 @@ static yaml_mark_t mark_of_offset(const struct builder *builder, size_t offset)
     return mark;
 }
 
-/* The most common cause by far is a placeholder without quotes: `name: {event}-1.json`. */
+/* What is likely to be the cause, which libyaml does not say. The most common one by far is a
+ * placeholder without quotes: `name: {event}-1.json`. */
 static const char *syntax_hint(const struct builder *builder)
 {
     const yaml_parser_t *parser = &builder->parser;
-    bool in_flow_map = parser->context != NULL && strstr(parser->context, "flow mapping") != NULL;
+    const char *context = parser->context != NULL ? parser->context : "";
+    const char *problem = parser->problem != NULL ? parser->problem : "";
+    bool in_flow = strstr(context, "flow") != NULL;
+    size_t line = parser->problem_mark.line;
 
-    if (has_bare_brace(builder, parser->problem_mark.line) ||
-        (in_flow_map && has_bare_brace(builder, parser->context_mark.line)))
+    if (is_indented_by_tab(builder, line))
+        return "; indent with blanks, not with tabs";
+    if (has_bare_placeholder(builder, line) ||
+        (in_flow && has_bare_placeholder(builder, parser->context_mark.line)))
         return "; a text with {...} in it needs quotes: \"{...}\"";
-    if (parser->context != NULL && strstr(parser->context, "alias") != NULL)
+    if (strstr(context, "alias") != NULL)
         return "; a text that begins with * needs quotes: \"*\"";
+    if (in_flow)
+        return "; is a ] or } missing, or quotes around a text?";
+    if (strstr(problem, "mapping values") != NULL)
+        return "; the keys of a map begin in one column, a blank is behind each ':', and a text "
+               "with ': ' in it needs quotes";
     return "";
 }
 

@@ -177,15 +177,22 @@ static void test_syntax(void **state)
     (void)state;
     assert_refused("a: b\n\tc: d\n", false,
                    "x.yaml:2:1: not YAML: found a tab character that violates indentation while "
-                   "scanning a plain scalar that begins on line 1");
+                   "scanning a plain scalar that begins on line 1; indent with blanks, not with "
+                   "tabs");
+    assert_refused("a:\n\t- b\n", false,
+                   "x.yaml:2:1: not YAML: found character that cannot start any token while "
+                   "scanning for the next token; indent with blanks, not with tabs");
     assert_refused("a: 'b\n", false,
                    "x.yaml:2:1: not YAML: found unexpected end of stream while scanning a quoted "
                    "scalar that begins on line 1");
     assert_refused("a: [b\nc: d\n", false,
                    "x.yaml:2:2: not YAML: did not find expected ',' or ']' while parsing a flow "
-                   "sequence that begins on line 1");
-    assert_refused("a: b: c\n", false,
-                   "x.yaml:1:5: not YAML: mapping values are not allowed in this context");
+                   "sequence that begins on line 1; is a ] or } missing, or quotes around a text?");
+    assert_refused(
+        "a: b: c\n", false,
+        "x.yaml:1:5: not YAML: mapping values are not allowed in this context; the keys of a "
+        "map begin in one column, a blank is behind each ':', and a text with ': ' in "
+        "it needs quotes");
     assert_refused("a: %x\n", false,
                    "x.yaml:1:4: not YAML: found character that cannot start any token while "
                    "scanning for the next token");
@@ -201,7 +208,10 @@ static void test_syntax_hints_at_braces(void **state)
         {"a: b\nname: {event}-{id}.json\n", true},
         {"command: [x, {id}-y]\n", true},
         {"text: {event} failed\n", true},
-        {"a: {b\n\n\n", true},
+        {"a: {c:-none}.json\n", true},
+        {"a: {b: c, url: ${VAR}}\n", true},
+        {"a: {b\n\n\n", false},
+        {"a: [b\nc: {d: [e]}\n", false},
         {"name: \"{event}\" x\n", false},
         {"name: '{event}' x\n", false},
         {"# {x}\na: 'b\n", false},
