@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Lists of names, and how a mistake speaks of them: "a, b or c", "did you mean". For the table
- * engine alone.
+ * engine, and for checks that know names of their own.
  */
 #ifndef CONFIG_NAMES_H
 #define CONFIG_NAMES_H

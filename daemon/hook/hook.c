@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "codec/uuid.h"
 #include "config/mistakes.h"
+#include "config/names.h"
 #include "config/node.h"
 #include "event/event.h"
 
@@ -94,6 +95,19 @@ static bool is_name(const char *text)
     return true;
 }
 
+/* How a sentence goes on that said that a pattern matches nothing. */
+static char *event_advice(const char *pattern)
+{
+    static const char *const patterns[] = {"training.*", "export.*", "*.completed", "*.failed"};
+    autonames known = {0};
+
+    for (const char *const *name = event_names(); *name != NULL; name++)
+        names_add(&known, *name, "");
+    for (size_t i = 0; i < array_size(patterns); i++)
+        names_add(&known, patterns[i], "");
+    return names_advice(pattern, known.items);
+}
+
 static void check_on(const struct hook_settings *hook, struct mistakes *mistakes)
 {
     const struct node *on = node_member(hook->place.map, "on");
@@ -101,10 +115,9 @@ static void check_on(const struct hook_settings *hook, struct mistakes *mistakes
     for (unsigned i = 0; i < hook->on.count; i++) {
         if (event_pattern_is_known(hook->on.items[i]))
             continue;
-        const char *near = str_nearest(hook->on.items[i], event_names());
-        mistakes_at(mistakes, node_item(on, i), "on: \"%s\" matches no event%s%s%s",
-                    hook->on.items[i], near != NULL ? "; did you mean \"" : "",
-                    near != NULL ? near : "", near != NULL ? "\"?" : "");
+        autofree char *advice = event_advice(hook->on.items[i]);
+        mistakes_at(mistakes, node_item(on, i), "on: \"%s\" matches no event%s", hook->on.items[i],
+                    advice);
     }
     if (on != NULL && on->type == NODE_LIST && on->first == NULL)
         mistakes_at(mistakes, on, "on: name at least one event");

@@ -138,7 +138,8 @@ static void mistakes_in_a_hook_are_told(void **state)
     expect_mistake("{name: a, on: [], exec: {command: x}}", "on: name at least one event");
     expect_mistake("{name: a, on: export.complete, exec: {command: x}}",
                    "did you mean \"export.completed\"?");
-    expect_mistake("{name: a, on: 'nothing.*', exec: {command: x}}", "matches no event");
+    expect_mistake("{name: a, on: 'nothing.*', exec: {command: x}}", "matches no event; it may be");
+    expect_mistake("{name: a, on: export, exec: {command: x}}", "did you mean \"export.*\"?");
     expect_mistake("{name: a, on: '*'}", "exec");
     expect_mistake("{name: a, on: '*', exec: {command: x}, file: {path: /x}}", "file");
     expect_mistake("{name: a, on: '*', exec: {command: x}, projects: MyProject}",
