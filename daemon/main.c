@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "base/unit.h"
+#include "codec/date.h"
 #include "flow/flow.h"
 #include "flow/settings.h"
 #include "identity/source.h"
@@ -87,6 +88,27 @@ static void print_unchecked(const struct identity_settings *identity)
                credential);
 }
 
+static void print_expired(const struct identity_settings *identity, const char *whose)
+{
+    struct identity_facts facts;
+    char date[DATE_TEXT_MAX];
+
+    if (!identity_facts(identity, &facts) || !facts.has_expiry || facts.expiry_ms > clock_wall_ms())
+        return;
+    date_format_iso(facts.expiry_ms, date);
+    printf("  %s SAS expired at %s: make a new one\n", whose, date);
+}
+
+/* Would be found out only when the first message is poison. */
+static void print_uncovered(const struct identity_settings *identity)
+{
+    struct identity_facts facts;
+
+    if (identity_facts(identity, &facts) && facts.of_one_queue)
+        printf("  its SAS is for one queue and can not write to the poison queue: give poison its "
+               "own\n");
+}
+
 static void print_queue(const struct queue_plan *plan)
 {
     const struct queue_settings *queue = plan->settings;
@@ -100,8 +122,13 @@ static void print_queue(const struct queue_plan *plan)
            unit_duration_text(queue->poll_max_ms, slow), unit_duration_text(queue->lease_ms, lease),
            (long long)queue->parallel, plan->poison_url != NULL ? plan->poison_url : "beside it");
     print_unchecked(plan->identity);
-    if (plan->poison_identity != plan->identity)
+    print_expired(plan->identity, "its");
+    if (plan->poison_identity == plan->identity) {
+        print_uncovered(plan->identity);
+    } else {
         print_unchecked(plan->poison_identity);
+        print_expired(plan->poison_identity, "its poison queue's");
+    }
 }
 
 static void print_hook(const struct hook_settings *hook)

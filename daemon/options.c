@@ -66,21 +66,25 @@ const struct option_row option_rows[] = {
      .help = "check the configuration, say what would happen, and end",
      .doc =
          "Check the configuration and end. A good one is told on the standard output as a plan: "
-         "each queue with its URL, identity and poison queue, each hook with what it runs for. "
+         "each queue with its URL, identity and poison queue, each hook with what it runs for; "
+         "below a queue stands what would not work: a SAS that has expired, or that can not write "
+         "to the poison queue. "
          "Mistakes go to the standard error, all in one pass, as FILE:LINE:COLUMN: and what would "
          "be right; the exit status is then 78. Secret files are read and looked at; nothing is "
-         "sent. A systemd credential is not checked where $CREDENTIALS_DIRECTORY is not set. Run "
+         "sent, and whether a hook's program or directory is there is not looked at. A systemd "
+         "credential is not checked where $CREDENTIALS_DIRECTORY is not set. Run "
          "it as the user that the daemon runs as, or file permissions are judged wrongly.",
      .put = put_test},
     {.name = "once",
      .help = "end when the queues are empty and nothing runs",
      .doc = "Work off what can be received now, then end: for cron, for a test, for a job in a "
-            "pipeline. The exit status tells how it went.",
+            "pipeline. The exit status tells how it went. Each call is a start: done hooks and "
+            "attempts are forgotten, so a message that fails each time never runs out of them.",
      .put = put_once},
     {.letter = 'v',
      .name = "verbose",
      .help = "log at level debug",
-     .doc = "Log every step, whatever log.level says.",
+     .doc = "Log every step, whatever log.level says; a poll that finds nothing is no step.",
      .put = put_verbose},
     {.letter = 'V',
      .name = "version",
@@ -131,7 +135,7 @@ static void print_usage(void)
         print_option(row);
     printf("\n"
            "Signals: HUP reload; TERM, INT finish what runs and end, a second one ends now;\n"
-           "USR1 poll now; USR2 reopen files.\n"
+           "USR1 poll now; USR2 nothing, for files are opened for each write.\n"
            "Exit status: 0 ok; 64 usage; 70 internal error; 78 configuration. With --once also\n"
            "69 a queue is unavailable; 75 messages were put back for a retry; 77 refused.\n"
            "\n"
@@ -230,7 +234,9 @@ struct options options_parse(int argc, char **argv)
         row->put(&options, argument);
     }
     if (optind < argc) {
-        fprintf(stderr, "cvnotifyd: unexpected argument '%s'\n", argv[optind]);
+        fprintf(stderr,
+                "cvnotifyd: unexpected argument '%s'; a configuration is named by -c FILE\n",
+                argv[optind]);
         end_for_mistake();
     }
     return options;

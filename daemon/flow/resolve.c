@@ -72,6 +72,8 @@ static const struct identity_settings *own_identity(struct snapshot *snapshot, c
         const struct node *member = node_member(map, key);
         if (member != NULL && member->type == NODE_SCALAR)
             node_append(own->map, copy_scalar(key, member, member->text));
+        if (member != NULL)
+            break; /* a second spelling is the queue's mistake, and told there */
     }
     const struct node *readable = node_member(map, "allow_readable");
     if (readable != NULL && readable->type == NODE_SCALAR)
@@ -157,6 +159,19 @@ static unsigned count_segments(const char *text)
     return count;
 }
 
+/* The portal shows a storage account's endpoints side by side. */
+static bool names_other_service(const char *host)
+{
+    static const char *const services[] = {".blob.core.", ".dfs.core.", ".file.core.",
+                                           ".table.core."};
+
+    for (size_t i = 0; i < array_size(services); i++) {
+        if (strstr(host, services[i]) != NULL)
+            return true;
+    }
+    return false;
+}
+
 /* `key` is what the URL came from, for the sentence. */
 static void check_url_parts(const struct url *url, const char *text,
                             const struct settings *settings, const struct node *map,
@@ -179,6 +194,11 @@ static void check_url_parts(const struct url *url, const char *text,
                         "%s: http:// is for this machine only; use https://, or set "
                         "allow_insecure: true",
                         key);
+    else if (names_other_service(url->host))
+        mistakes_at_key(mistakes, map, key,
+                        "%s: %s is not the queue service; write "
+                        "https://ACCOUNT.queue.core.windows.net/QUEUE",
+                        key, url->host);
     else if (count_segments(text) != (path_style ? 2U : 1U))
         mistakes_at_key(mistakes, map, key, "%s: the path must be %s", key,
                         path_style ? "/ACCOUNT/QUEUE, for the host is an address" : "/QUEUE");

@@ -75,6 +75,8 @@ void identity_check(const struct identity_settings *settings, const char *permis
     if (kind->secret == NULL)
         return;
     const struct config_secret *secret = secret_of(kind, settings->kind.object);
+    if (!config_secret_is_set(secret))
+        return; /* the same */
     const struct node *map = ((const struct config_place *)settings->kind.object)->map;
     autosecret text = {0};
     struct err err;
@@ -96,6 +98,19 @@ bool identity_queue_endpoint(const struct identity_settings *settings, char **re
     return source_read(secret_of(kind, settings->kind.object), settings->allow_readable, &text,
                        ret_unchecked, err) &&
            kind->queue_endpoint(secret_reveal(&text), ret_url, err);
+}
+
+bool identity_facts(const struct identity_settings *settings, struct identity_facts *ret_facts)
+{
+    const struct identity_kind *kind = identity_kinds[settings->kind.kind];
+    autosecret text = {0};
+    bool unchecked;
+    struct err err;
+
+    return kind->facts != NULL &&
+           source_read(secret_of(kind, settings->kind.object), settings->allow_readable, &text,
+                       &unchecked, &err) &&
+           kind->facts(secret_reveal(&text), ret_facts);
 }
 
 bool identity_settings_equal(const struct identity_settings *a, const struct identity_settings *b)

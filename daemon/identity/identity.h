@@ -33,6 +33,13 @@ struct identity_context {
     struct http *http;
 };
 
+/* What a credential says of itself. */
+struct identity_facts {
+    bool of_one_queue; /* no good for another one */
+    bool has_expiry;
+    int64_t expiry_ms; /* wall clock */
+};
+
 struct identity_kind {
     const char *name;
     const char *doc;           /* one line */
@@ -47,6 +54,9 @@ struct identity_kind {
     bool (*adopt)(void *self, const struct secret *secret, struct err *err);
     /* Whether it should be read again first. May be NULL. */
     bool (*is_stale)(void *self, int64_t read_ms);
+    /* What the secret's text says of itself, for people; false when it is not of the right shape. NULL
+     * for kinds whose secrets say nothing. */
+    bool (*facts)(const char *text, struct identity_facts *ret_facts);
     /* The queue service's URL that the credential names, without a trailing slash, in fresh memory.
      * Blocks. NULL for kinds that know none. */
     bool (*queue_endpoint)(const char *text, char **ret_url, struct err *err);
@@ -88,6 +98,10 @@ void identity_check(const struct identity_settings *settings, const char *permis
  * looked at. */
 bool identity_queue_endpoint(const struct identity_settings *settings, char **ret_url,
                              bool *ret_unchecked, struct err *err) MUST_CHECK;
+/* What the kind's secret says of itself, as it is now. Blocks. False when that is nothing, or can not be
+ * read. */
+bool identity_facts(const struct identity_settings *settings,
+                    struct identity_facts *ret_facts) MUST_CHECK;
 bool identity_settings_equal(const struct identity_settings *a, const struct identity_settings *b);
 
 /* settings is borrowed and outlives the identity. label names it in the log. */

@@ -77,6 +77,7 @@ const struct identity_kind identity_kind_sas = {
     .secret = "sas",
     .secret_offset = offsetof(struct settings, sas),
     .check_secret = sas_use_check,
+    .facts = sas_use_facts,
     .adopt = adopt,
     .is_stale = is_stale,
     .explain = explain,

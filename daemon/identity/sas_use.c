@@ -58,6 +58,20 @@ bool sas_use_check(const char *pasted, const char *permissions, struct err *err)
     return read_pasted(pasted, &query, &token, err) && sas_token_suits(&token, permissions, err);
 }
 
+bool sas_use_facts(const char *pasted, struct identity_facts *ret_facts)
+{
+    autosecret query = {0};
+    struct sas_token token;
+    struct err err;
+
+    if (!read_pasted(pasted, &query, &token, &err))
+        return false;
+    *ret_facts = (struct identity_facts){.of_one_queue = token.kind != SAS_ACCOUNT,
+                                         .has_expiry = token.has_expiry,
+                                         .expiry_ms = token.expiry_ms};
+    return true;
+}
+
 bool sas_use_is_stale(const struct sas_use *use, int64_t read_ms)
 {
     return clock_wall_ms() >= use->warn_at_ms && read_ms < use->warn_at_ms;

@@ -14,6 +14,7 @@
 #include "identity/sas_token.h"
 
 struct http_request;
+struct identity_facts;
 
 struct sas_use {
     struct secret query; /* as it goes behind '?' */
@@ -37,5 +38,7 @@ void sas_use_explain(const struct sas_use *use, struct err *err);
 bool sas_use_is_stale(const struct sas_use *use, int64_t read_ms);
 /* Whether a pasted text is a SAS that suits a queue with these permissions; an expired one passes. */
 bool sas_use_check(const char *pasted, const char *permissions, struct err *err) MUST_CHECK;
+/* What a pasted SAS says of itself; false when it is none. Only an account SAS covers several queues. */
+bool sas_use_facts(const char *pasted, struct identity_facts *ret_facts);
 
 #endif

@@ -86,6 +86,39 @@ def test_all_mistakes_are_told_in_one_pass_with_their_places(place):
     assert 18 in said, "a name that is none"
 
 
+def test_a_mistake_is_told_once(place):
+    # given a secret that is written twice, and one that is not written
+    result = check(place, f"""
+        identities:
+          - {{name: empty, kind: sas}}
+        queues:
+          - name: events
+            url: {URL}
+            sas: "sv=2021-02-12&sp=raup&sig=AAAA"
+            sas_file: /nowhere
+        """)
+    # then there is one line for each
+    assert result.returncode == 78
+    assert re.findall(r"yaml:(\d+):", result.stderr) == ["2", "7"], result.stderr
+
+
+def test_a_token_that_can_not_serve_is_told_with_the_plan(place):
+    # given a queue's own token, which poison is left to use
+    result = check(place, GOOD)
+    # then the plan says that it can not
+    assert "  its SAS is for one queue and can not write to the poison queue: give poison its own\n" in result.stdout
+    # but not of an account's
+    result = check(place, GOOD.replace("sv=", "ss=q&srt=co&sv="))
+    assert result.returncode == 0 and "its SAS" not in result.stdout, result.stdout + result.stderr
+    # and when it, or the poison queue's own, has expired, the plan says so
+    own = ' "\n        poison: {sas: "sv=2021-02-12&se=2020-01-02T00%3A00%3A00Z&sp=a&sig=AAAA"}\n'
+    result = check(place, GOOD.replace("2999", "2020").replace('AAAA"\n', "AAAA" + own))
+    assert result.returncode == 0, result.stderr
+    assert "  its SAS expired at 2020-01-01T00:00:00Z: make a new one\n" in result.stdout
+    assert "  its poison queue's SAS expired at 2020-01-02T00:00:00Z: make a new one\n" in result.stdout
+    assert "can not write" not in result.stdout
+
+
 def test_a_mistake_has_its_column(place):
     result = check(place, GOOD + "    log: {level: loud}\n")
     assert result.returncode == 78
@@ -216,6 +249,10 @@ def test_usage_errors_are_64(arguments):
     result = run(*arguments)
     assert result.returncode == 64
     assert result.stderr and not result.stdout
+
+
+def test_a_configuration_without_c_is_told_where_it_goes():
+    assert "a configuration is named by -c FILE" in run("-t", "my.yaml").stderr
 
 
 def test_help_and_version():

@@ -442,6 +442,7 @@ static void urls_have_rules(void **state)
         {QUEUE_URL "#x", "fragment"},
         {"ftp://c.queue.core.windows.net/qqq", "https://"},
         {"http://c.queue.core.windows.net/qqq", "allow_insecure"},
+        {"https://c.blob.core.windows.net/qqq", "c.blob.core.windows.net is not the queue service"},
         {"https://c.queue.core.windows.net/", "the path must be /QUEUE"},
         {"https://c.queue.core.windows.net", "the path must be /QUEUE"},
         {"https://c.queue.core.windows.net/a/qqq", "the path must be /QUEUE"},
