@@ -320,11 +320,13 @@ static void make_clients(struct listener *listener)
     struct loop *loop = listener->context.loop;
     struct http *http = generation_http(generation);
     const char *name = plan->settings->name;
+    autofree char *poison_name = xasprintf("%s.poison", name);
 
     listener->queue =
         queue_new(loop, http, generation_identity(generation, plan->identity, name), plan->url);
-    listener->poison = queue_new(
-        loop, http, generation_identity(generation, plan->poison_identity, name), plan->poison_url);
+    listener->poison =
+        queue_new(loop, http, generation_identity(generation, plan->poison_identity, poison_name),
+                  plan->poison_url);
 }
 
 struct listener *listener_new(const struct listener_context *context, struct generation *generation,

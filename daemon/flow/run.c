@@ -80,10 +80,13 @@ static void log_result(struct run *run, const struct hook_result *result)
     if (result->outcome == HOOK_DONE)
         log_info(fields, "hook done in %s", took);
     else if (step->state == STEP_REJECTED)
-        log_warning(fields, "hook %s after %s: %s; %s", outcome, took, result->text,
-                    step->record.reason);
+        log_warning(fields, "hook %s after %s: %s; to poison, reason %s", outcome, took,
+                    result->text, step->record.reason);
     else if (result->outcome == HOOK_INTERRUPTED)
         log_info(fields, "hook interrupted after %s: %s", took, result->text);
+    else if (result->outcome == HOOK_LATER)
+        log_warning(fields, "hook said later after %s: %s; again in %s", took, result->text,
+                    unit_duration_human(step->delay_ms, wait));
     else
         log_warning(fields, "hook %s after %s: %s; again in %s", outcome, took, result->text,
                     unit_duration_human(step->delay_ms, wait));

@@ -70,8 +70,8 @@ def test_the_retry_delay_is_kept_in_the_queue_for_others_to_see(queue, scripts, 
 
 def test_later_spends_no_attempt(queue, scripts, daemon):
     # given a single attempt and a hook that asks for patience twice
-    daemon({"queues": [queue.config(retry_delay=["1s"], max_attempts=1)],
-            "hooks": [exec_hook("later", "*", scripts.recording("later", "[ $run -ge 3 ] || exit 75"))]})
+    running = daemon({"queues": [queue.config(retry_delay=["1s"], max_attempts=1)],
+                      "hooks": [exec_hook("later", "*", scripts.recording("later", "[ $run -ge 3 ] || exit 75"))]})
     # when a message comes
     queue.post(messages.training())
     wait_until(queue.is_empty, 25, "the queue to be empty")
@@ -79,12 +79,13 @@ def test_later_spends_no_attempt(queue, scripts, daemon):
     runs = scripts.runs("later")
     assert [r.attempt for r in runs] == ["1", "1", "1"]
     assert all(gap >= 0.9 for gap in gaps(runs))
+    assert len(running.logged("hook said later after", ": exit status 75; again in 1s")) == 2
     assert queue.records() == []
 
 
 def test_a_rejection_is_poison_at_once_with_the_scripts_last_words(queue, scripts, daemon):
     # given a hook that rejects
-    daemon({"queues": [queue.config()], "hooks": [
+    running = daemon({"queues": [queue.config()], "hooks": [
         exec_hook("judge", "*", scripts.recording("judge", "echo looked at it; echo 'no such model here' >&2; exit 65"))]})
     # when a message comes
     document = messages.training()
@@ -100,6 +101,7 @@ def test_a_rejection_is_poison_at_once_with_the_scripts_last_words(queue, script
     assert document["Content"]["projectId"] in record["text"]
     wait_until(queue.is_empty, 10, "the queue to be empty")
     assert len(scripts.runs("judge")) == 1
+    assert running.logged("hook rejected after", ": exit status 65; to poison, reason rejected")
 
 
 def test_out_of_attempts_is_poison(queue, scripts, daemon):
@@ -353,7 +355,7 @@ def test_a_poison_queue_without_a_name_has_the_usual_one_and_its_own_token(azuri
     settings = {key: value for key, value in queue.config(
         sas=azurite.queue_sas(queue.name, permissions="rup"),
         poison={"sas": azurite.queue_sas(poison.name, permissions="ra")}).items() if key != "identity"}
-    daemon({"queues": [settings], "hooks": [exec_hook("report", "*", scripts.recording("report"))]})
+    running = daemon({"queues": [settings], "hooks": [exec_hook("report", "*", scripts.recording("report"))]})
     # when the queue gets what can not be decoded
     message = queue.post("{oops}")
     # then its record stands in the queue's own poison queue, and the message is gone
@@ -361,6 +363,10 @@ def test_a_poison_queue_without_a_name_has_the_usual_one_and_its_own_token(azuri
     assert [(record["message_id"], record["reason"]) for record in queue.records()] == [(message, "not-json")]
     wait_until(queue.is_empty, 10, "the queue to be empty")
     assert scripts.runs() == []
+    # and the log tells the two tokens apart, which both have less than a day
+    name = settings["name"]
+    assert running.logged("the SAS expires in", f'"identity":"{name}"', "permissions rup")
+    assert running.logged("the SAS expires in", f'"identity":"{name}.poison"', "permissions ra")
 
 
 def test_a_project_is_served_one_at_a_time_where_asked(queue, scripts, daemon):
