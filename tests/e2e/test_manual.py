@@ -86,17 +86,26 @@ def test_the_trial_of_the_manual_works(place, azurite):
     assert result.returncode == 0 and "customvision.training.completed" in result.stderr, result.stderr
 
 
+def test_the_look_into_poison_of_the_manual_works(queue, capsys):
+    poison = queue.poison()
+    poison.client.create_queue()
+    poison.post({"cvnotifyd": 1, "reason": "rejected"})
+    exec(literal("cvnotifyd.8", "peek"), {"poison": poison.client})
+    assert '"reason": "rejected"' in capsys.readouterr().out
+
+
 def test_the_replay_of_the_manual_works(queue):
     # given a record in the poison queue
     message = messages.training()
     queue.poison().client.create_queue()
     queue.poison().post({"cvnotifyd": 1, "reason": "rejected", "text": json.dumps(message)})
     queue.poison().post({"cvnotifyd": 1, "reason": "not-json", "text": "{oops}"})
+    queue.poison().post("a text that was too large for a record")
     # when the page's lines are run
     exec(literal("cvnotifyd.8", "replay"), {"queue": queue.client, "poison": queue.poison().client})
     # then its message is in the queue again, and what can not be helped stays
     assert [json.loads(m.content) for m in queue.visible()] == [message]
-    assert queue.poison().count() == 1
+    assert queue.poison().count() == 2
 
 
 def test_there_are_examples_to_check():
