@@ -68,18 +68,23 @@ static bool is_printable(const char *text)
     return true;
 }
 
-/* libcurl decodes %XX in a host, to what no host can be. */
-static bool is_host(const char *host)
-{
-    return is_printable(host) && strchr(host, '%') == NULL && str_is_utf8(host, strlen(host));
-}
-
 /* libcurl takes one slash or three for two, and would find the host in the path. */
 static bool has_authority(const char *text)
 {
     const char *colon = strchr(text, ':');
 
     return colon != NULL && str_starts(colon, "://") && colon[3] != '/';
+}
+
+/* libcurl decodes %XX in a host, to what may be another one: %31%32%37.1 is no address, 127.1 is. */
+static bool has_plain_host(const char *text)
+{
+    const char *authority = strstr(text, "://") + 3;
+    const char *end = authority + strcspn(authority, "/?#");
+    const char *user_end = memrchr(authority, '@', (size_t)(end - authority));
+    const char *host = user_end != NULL ? user_end + 1 : authority;
+
+    return memchr(host, '%', (size_t)(end - host)) == NULL;
 }
 
 bool url_parse(const char *text, struct url *ret_url, struct err *err)
@@ -92,6 +97,8 @@ bool url_parse(const char *text, struct url *ret_url, struct err *err)
         return err_set(err, ERR_CONFIG, "not a URL: a blank or a control character in it");
     if (!has_authority(text))
         return err_set(err, ERR_CONFIG, "not a URL: scheme://host is how it begins");
+    if (!has_plain_host(text))
+        return err_set(err, ERR_CONFIG, "not a URL: an escape in its host");
     /* Any scheme: which ones are good here is the caller's to say. */
     CURLUcode code = curl_url_set(handle, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME);
     if (code != CURLUE_OK)
@@ -108,10 +115,6 @@ bool url_parse(const char *text, struct url *ret_url, struct err *err)
     if (url.scheme == NULL || url.host == NULL || url.host[0] == '\0') {
         url_done(&url);
         return err_set(err, ERR_CONFIG, "not a URL: it names no host");
-    }
-    if (!is_host(url.host)) {
-        url_done(&url);
-        return err_set(err, ERR_CONFIG, "not a URL: a character in its host that no name has");
     }
     lower(url.scheme);
     if (url.path == NULL)

@@ -23,8 +23,8 @@ struct url {
     bool has_fragment;
 };
 
-/* ERR_CONFIG with the parser's reason. Text with control characters or blanks is refused, and a host that
- * has them, a percent sign, or what is not UTF-8 behind its escapes. */
+/* ERR_CONFIG with the parser's reason. Text with control characters or blanks is refused, and so is a
+ * host with a percent sign: no name and no address that we can use has one. */
 bool url_parse(const char *text, struct url *ret_url, struct err *err) MUST_CHECK;
 void url_done(struct url *url);
 #define autourl __attribute__((cleanup(url_done))) struct url

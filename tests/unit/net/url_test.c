@@ -68,6 +68,9 @@ static void refuses_what_is_no_url(void **state)
                                         "https://ho%7Fst/",
                                         "https://ho%01st/",
                                         "https://ho%2541st/",
+                                        "https://%31%32%37.1/",
+                                        "https://u%40:p@ho%73t?a@b",
+                                        "https://[fe80::1%25eth0]/",
                                         "https://ho%C3st/"};
 
     for (size_t i = 0; i < array_size(texts); i++) {
