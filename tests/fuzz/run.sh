@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: MIT
 # Runs the fuzz targets of a build. Each reads its seeds, its cases (what was found once, kept for ever) and
 # what earlier runs gathered in FUZZ_CORPUS (BUILD/corpus), then goes on from there for FUZZ_SECONDS (60; 0: no
-# further). FUZZ_JOBS (1) targets run at once. A find is written to tests/fuzz/cases. Prints a line for each
-# target and ends on `N passed, N failed`, with status 1 if any failed.
+# further) or for FUZZ_RUNS inputs. FUZZ_JOBS (1) targets run at once. A find is written to tests/fuzz/cases.
+# Prints a line for each target and ends on `N passed, N failed`, with status 1 if any failed.
 # usage: run.sh BUILD [target ...]
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 build=${1:?usage: run.sh BUILD [target ...]}
 shift
-seconds=${FUZZ_SECONDS:-60} jobs=${FUZZ_JOBS:-1} corpora=${FUZZ_CORPUS:-$build/corpus}
+seconds=${FUZZ_SECONDS:-60} runs=${FUZZ_RUNS:-} jobs=${FUZZ_JOBS:-1} corpora=${FUZZ_CORPUS:-$build/corpus}
 [ $# -gt 0 ] || mapfile -t targets < <(basename -s .c -a tests/fuzz/*.c)
 [ $# -eq 0 ] || targets=("$@")
 
@@ -32,7 +32,11 @@ fuzz() {
     local flags=(-max_len="${longest[$name]:-512}" -timeout=5 -rss_limit_mb=1024 -artifact_prefix="$cases/"
         -print_final_stats=1)
     [ -f "tests/fuzz/$name.dict" ] && flags+=(-dict="tests/fuzz/$name.dict")
-    if [ "$seconds" -gt 0 ]; then flags+=(-max_total_time="$seconds"); else flags+=(-runs=0); fi
+    if [ -n "$runs" ] || [ "$seconds" -eq 0 ]; then
+        flags+=(-runs="${runs:-0}")
+    else
+        flags+=(-max_total_time="$seconds")
+    fi
     mkdir -p "$cases" "$corpus"
     "$build/fuzz/$name" "${flags[@]}" "$corpus" "tests/fuzz/seeds/$name" "$cases" >"$log" 2>&1
     status=$?

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # Runs all tests of a build: each unit program, the check of includes, the fuzz targets of build/fuzz for a
-# second each, the end-to-end tests. Ends on one line, `N passed, N failed`, and with status 1 if any failed.
+# few inputs each, the end-to-end tests. Ends on one line, `N passed, N failed`, and with status 1 if any failed.
 # usage: check.sh BUILD [pytest arguments]
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -35,7 +35,7 @@ unit() {
 fuzz() {
     local out=build/fuzz/check.out good bad
     rm -rf build/fuzz/check-corpus
-    FUZZ_SECONDS=1 FUZZ_JOBS=$(nproc) FUZZ_CORPUS=build/fuzz/check-corpus tests/fuzz/run.sh build/fuzz >"$out" 2>&1
+    FUZZ_RUNS=3000 FUZZ_JOBS=$(nproc) FUZZ_CORPUS=build/fuzz/check-corpus tests/fuzz/run.sh build/fuzz >"$out" 2>&1
     read -r good bad < <(sed -nE 's/^fuzz: ([0-9]+) passed, ([0-9]+) failed$/\1 \2/p' "$out")
     if [ "${good:-0}" -eq 0 ] || [ "${bad:-0}" -gt 0 ]; then cat "$out"; else tail -n 1 "$out"; fi
     [ $((${good:-0} + ${bad:-0})) -gt 0 ] || bad=1
