@@ -101,7 +101,8 @@ check: build-fuzz
 	@tests/support/check.sh build/asan
 
 # Its own build: libFuzzer is clang's.
-build-fuzz: deps
+build-fuzz:
+	@tests/support/deps.sh fuzz
 	@$(MAKE) -j$$(nproc) BUILD=build/fuzz CC=clang CFLAGS='$(FUZZING) -Werror' fuzz-programs
 
 # Each target for FUZZ_SECONDS, or only FUZZ_TARGET.

@@ -55,11 +55,6 @@ static bool check_url(const char *text, const struct url *url, struct err *err)
     if (!str_equal(url->path, "/") || url->query != NULL || url->has_fragment)
         return err_set(err, ERR_CONFIG, "\"%s\": nothing may follow the port; write %s://HOST:PORT",
                        text, url->scheme);
-    if (strchr(text, '%') != NULL)
-        return err_set(err, ERR_CONFIG,
-                       "\"%s\": a host is written without %%; link-local addresses with a zone "
-                       "are not supported",
-                       text);
     return check_port(text, url, err);
 }
 
@@ -71,7 +66,9 @@ bool syslog_server_parse(const char *text, struct syslog_server *ret_server, str
         return parse_path(text, ret_server, err);
     if (!url_parse(text, &url, err)) {
         autofree char *reason = xstrdup(err->text);
-        return err_set(err, ERR_CONFIG, "\"%s\" is %s; " FORMS, text, reason);
+        /* What stands before an @ may be a password. */
+        const char *shown = strchr(text, '@') == NULL ? text : "what is written";
+        return err_set(err, ERR_CONFIG, "\"%s\" is %s; " FORMS ", without a zone", shown, reason);
     }
     if (!check_url(text, &url, err))
         return false;

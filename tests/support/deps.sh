@@ -2,16 +2,17 @@
 # SPDX-License-Identifier: MIT
 # Installs what building, checking and the demo need on Debian 12, where something is missing: Debian's
 # packages, as root, and Azurite from npm into tests/node_modules. Says what to do where it can not.
-# usage: deps.sh [clang | coverage | machine | tidy | valgrind] ...: also what these targets of make need;
+# usage: deps.sh [clang | coverage | fuzz | machine | tidy | valgrind] ...: also what these targets of make need;
 # machine is check-systemd's.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
 build=(pkg-config libevent-dev libcurl4-openssl-dev libyajl-dev libexpat1-dev libyaml-dev libsystemd-dev libssl-dev)
-check=(clang libclang-rt-14-dev libcmocka-dev mandoc python3 python3-pytest python3-pytest-xdist python3-azure-storage
+check=(libcmocka-dev mandoc python3 python3-pytest python3-pytest-xdist python3-azure-storage
        rsyslog openssl systemd iproute2 util-linux)
 
-declare -A extra=([clang]="clang" [coverage]="gcovr" [machine]="debootstrap systemd-container"
+declare -A extra=([clang]="clang" [coverage]="gcovr" [fuzz]="clang libclang-rt-14-dev"
+                  [machine]="debootstrap systemd-container"
                   [tidy]="clang-format clang-tidy cppcheck" [valgrind]="valgrind")
 for target in "$@"; do
     read -ra more <<<"${extra[$target]:?deps: no such target}"

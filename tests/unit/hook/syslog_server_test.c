@@ -93,6 +93,8 @@ static void a_password_is_not_shown(void **state)
     (void)state;
     assert_false(syslog_server_parse("tcp://me:s3cret@logs", &server, &err));
     assert_null(strstr(err.text, "s3cret"));
+    assert_false(syslog_server_parse("tcp://me:s3cret@logs%41:x", &server, &err));
+    assert_null(strstr(err.text, "s3cret"));
 }
 
 static void a_path_must_fit_into_an_address(void **state)
