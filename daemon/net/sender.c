@@ -160,27 +160,42 @@ static void hand_over(struct sender *sender)
               TAILQ_EMPTY(&sender->open) ? sender->settings.idle_ms : sender->look_ms);
 }
 
-/* Ends what has arrived, and goes on with the rest. */
-static void look(struct sender *sender)
+/* Moves what has arrived to a list of its own. */
+static void take_arrived(struct sender *sender, struct sendings *ret_arrived)
 {
     const struct link_kind *kind = sender->settings.link;
-    struct sendings arrived = TAILQ_HEAD_INITIALIZER(arrived);
     struct sending *sending;
 
+    TAILQ_INIT(ret_arrived);
     while ((sending = TAILQ_FIRST(&sender->open)) != NULL && sending->is_sent &&
            kind->has_arrived(sender->link, &sending->mark)) {
         TAILQ_REMOVE(&sender->open, sending, entry);
-        TAILQ_INSERT_TAIL(&arrived, sending, entry);
-        sending->list = &arrived;
+        TAILQ_INSERT_TAIL(ret_arrived, sending, entry);
+        sending->list = ret_arrived;
     }
-    if (!TAILQ_EMPTY(&arrived)) {
+    if (!TAILQ_EMPTY(ret_arrived)) {
         backoff_reset(&sender->backoff);
         sender->err.code = ERR_NONE;
     }
+}
+
+static void finish_all(struct sendings *arrived)
+{
+    struct sending *sending;
+
+    while ((sending = TAILQ_FIRST(arrived)) != NULL)
+        finish(sending, NULL);
+}
+
+/* Ends what has arrived, and goes on with the rest. */
+static void look(struct sender *sender)
+{
+    struct sendings arrived;
+
+    take_arrived(sender, &arrived);
     sender->look_ms = min_of(sender->look_ms * 2, LOOK_CAP_MS);
     hand_over(sender);
-    while ((sending = TAILQ_FIRST(&arrived)) != NULL)
-        finish(sending, NULL);
+    finish_all(&arrived);
 }
 
 static void on_up(void *arg)
@@ -205,7 +220,10 @@ static void connect_next(struct sender *sender);
 static void on_down(void *arg, const struct err *err)
 {
     struct sender *sender = arg;
+    struct sendings arrived;
 
+    /* A server may close as soon as it has read: what it has read does not come again. */
+    take_arrived(sender, &arrived);
     if (sender->state == STATE_CONNECTING && sender->next != NULL) {
         sender->err = *err;
         close_link(sender);
@@ -213,6 +231,7 @@ static void on_down(void *arg, const struct err *err)
     } else {
         lose(sender, err);
     }
+    finish_all(&arrived);
 }
 
 static const struct link_events link_events = {.up = on_up, .room = on_room, .down = on_down};

@@ -4,8 +4,10 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -454,6 +456,49 @@ static bool has_ended(void *arg)
     return recv(((const struct fixture *)arg)->peer, &byte, 1, 0) == 0;
 }
 
+/* A server on a thread: it accepts, reads one record up to its semicolon, closes, and accepts again. */
+struct curt {
+    int listener;
+    unsigned records;
+};
+
+static void *serve_curtly(void *arg)
+{
+    struct curt *curt = arg;
+    char byte;
+
+    for (;;) {
+        int peer = accept4(curt->listener, NULL, NULL, SOCK_CLOEXEC);
+        if (peer < 0)
+            return NULL;
+        while (recv(peer, &byte, 1, 0) == 1 && byte != ';')
+            ;
+        curt->records++;
+        close(peer);
+    }
+}
+
+static void what_was_acknowledged_before_the_server_closed_has_arrived(void **state)
+{
+    struct fixture *fixture = *state;
+    struct outcome outcome;
+    pthread_t thread;
+
+    given_server(fixture, SOCK_STREAM);
+    fcntl(fixture->listener, F_SETFL, 0);
+    struct curt curt = {.listener = fixture->listener};
+    assert_int_equal(pthread_create(&thread, NULL, serve_curtly, &curt), 0);
+    given_sender(fixture, &link_tcp, "127.0.0.1", LONG_MS);
+    for (unsigned i = 1; i <= 5; i++) {
+        send_text(fixture, "line;", &outcome);
+        run_until_all_ended(fixture);
+        expect_done(&outcome);
+    }
+    shutdown(fixture->listener, SHUT_RDWR);
+    pthread_join(thread, NULL);
+    assert_int_equal(curt.records, 5);
+}
+
 static void an_idle_connection_is_closed_and_made_anew(void **state)
 {
     struct fixture *fixture = *state;
@@ -569,6 +614,7 @@ int main(void)
         SENDER_TEST(what_was_not_acknowledged_before_a_reset_comes_again),
         SENDER_TEST(a_silent_server_is_given_up_and_the_others_go_anew),
         SENDER_TEST(a_server_that_does_not_read_holds_the_records_up),
+        SENDER_TEST(what_was_acknowledged_before_the_server_closed_has_arrived),
         SENDER_TEST(an_idle_connection_is_closed_and_made_anew),
         SENDER_TEST(one_too_many_fails_at_once),
         SENDER_TEST(what_is_cancelled_does_not_fire),
