@@ -54,14 +54,13 @@ struct sender {
     struct sendings refused; /* one too many; they fail from the loop */
     unsigned open_count;
     struct resolve *resolve;
-    struct addrinfo *addresses; /* while connecting */
+    struct addrinfo *addresses; /* until one has proved good */
     const struct addrinfo *next;
     void *link;
     struct link_mark last; /* of what went into it */
     int64_t up_ms;
-    int64_t busy_ms; /* when it last had something to do */
-    struct timer
-        timer; /* the wait before the next attempt, the next look for arrivals, or idleness */
+    int64_t busy_ms;    /* when it last had something to do */
+    struct timer timer; /* for the next attempt, the next look for arrivals, or idleness */
     int64_t look_ms;
     struct backoff backoff;
     struct err err; /* why the last link or attempt ended */
@@ -119,7 +118,6 @@ static void lose(struct sender *sender, const struct err *err)
 {
     sender->err = *err;
     close_link(sender);
-    forget_addresses(sender);
     timer_set(&sender->timer, backoff_next(&sender->backoff));
     set_state(sender, STATE_WAITING);
 }
@@ -174,6 +172,7 @@ static void take_arrived(struct sender *sender, struct sendings *ret_arrived)
         sending->list = ret_arrived;
     }
     if (!TAILQ_EMPTY(ret_arrived)) {
+        forget_addresses(sender);
         backoff_reset(&sender->backoff);
         sender->err.code = ERR_NONE;
     }
@@ -202,7 +201,6 @@ static void on_up(void *arg)
 {
     struct sender *sender = arg;
 
-    forget_addresses(sender);
     sender->up_ms = clock_mono_ms();
     sender->last = (struct link_mark){0};
     sender->look_ms = LOOK_FIRST_MS;
@@ -224,7 +222,7 @@ static void on_down(void *arg, const struct err *err)
 
     /* A server may close as soon as it has read: what it has read does not come again. */
     take_arrived(sender, &arrived);
-    if (sender->state == STATE_CONNECTING && sender->next != NULL) {
+    if (sender->next != NULL) {
         sender->err = *err;
         close_link(sender);
         connect_next(sender);
@@ -264,6 +262,7 @@ static void start_resolving(struct sender *sender)
 {
     const struct sender_settings *settings = &sender->settings;
 
+    forget_addresses(sender);
     timer_clear(&sender->timer);
     set_state(sender, STATE_RESOLVING);
     sender->resolve = resolve_start(sender->names, settings->host, settings->port,

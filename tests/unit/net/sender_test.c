@@ -3,9 +3,11 @@
 #include "../loop/waiting.h"
 
 #include <arpa/inet.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
@@ -45,6 +47,22 @@ struct outcome {
     unsigned fired;
     struct err err;
 };
+
+#define TWO_ADDRESSES "two.test" /* at the first of them nobody listens */
+
+/* Before libc's, which knows no such name. */
+int getaddrinfo(const char *host, const char *port, const struct addrinfo *hints,
+                struct addrinfo **ret_addresses)
+{
+    static int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    int status;
+
+    *(void **)(void *)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+    if (strcmp(host, TWO_ADDRESSES) != 0)
+        return real(host, port, hints, ret_addresses);
+    status = real("127.0.0.2", port, hints, ret_addresses);
+    return status != 0 ? status : real("127.0.0.1", port, hints, &(*ret_addresses)->ai_next);
+}
 
 static int set_up(void **state)
 {
@@ -582,6 +600,19 @@ static void a_refused_datagram_is_told(void **state)
     expect_failed(&outcome, "Connection refused");
 }
 
+static void a_datagram_that_one_address_refuses_goes_to_the_next(void **state)
+{
+    struct fixture *fixture = *state;
+    struct outcome outcome;
+
+    given_server(fixture, SOCK_DGRAM);
+    given_sender(fixture, &link_udp, TWO_ADDRESSES, SHORT_MS * 2);
+    send_text(fixture, "x", &outcome);
+    run_until_all_ended(fixture);
+    expect_done(&outcome);
+    expect_bytes(fixture, "x|");
+}
+
 static void a_refused_datagram_goes_again(void **state)
 {
     struct fixture *fixture = *state;
@@ -620,6 +651,7 @@ int main(void)
         SENDER_TEST(what_is_cancelled_does_not_fire),
         SENDER_TEST(each_record_is_a_datagram),
         SENDER_TEST(a_refused_datagram_is_told),
+        SENDER_TEST(a_datagram_that_one_address_refuses_goes_to_the_next),
         SENDER_TEST(a_refused_datagram_goes_again),
     };
 
