@@ -386,6 +386,8 @@ struct sending *sender_send(struct sender *sender, struct buf *record, sending_d
     sending->arg = arg;
     sending->record = *record;
     buf_init(record, record->max);
+    if (TAILQ_EMPTY(&sender->open))
+        sender->err.code = ERR_NONE; /* what went wrong before is not why this one may fail */
     sending->list = is_refused ? &sender->refused : &sender->open;
     TAILQ_INSERT_TAIL(sending->list, sending, entry);
     timer_init(&sending->deadline, sender->loop, on_deadline, sending);

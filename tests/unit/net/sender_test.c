@@ -411,6 +411,20 @@ static void a_silent_server_is_given_up_and_the_others_go_anew(void **state)
     expect_bytes(fixture, "late;");
 }
 
+static void an_old_reason_is_not_told_again(void **state)
+{
+    struct fixture *fixture = *state;
+    struct outcome outcome;
+
+    given_connection(fixture, SHORT_MS);
+    hang_up(&fixture->peer);
+    let_pass(fixture, 200); /* the connection that nobody needed was closed by the server */
+    fall_silent(fixture->listener);
+    send_text(fixture, "x", &outcome);
+    run_until_all_ended(fixture);
+    expect_failed(&outcome, "it took nothing within 400ms");
+}
+
 /* Fills all buffers on the way to a server that does not read. */
 static unsigned fill(struct fixture *fixture)
 {
@@ -644,6 +658,7 @@ int main(void)
         SENDER_TEST(a_server_that_has_closed_its_half_is_left),
         SENDER_TEST(what_was_not_acknowledged_before_a_reset_comes_again),
         SENDER_TEST(a_silent_server_is_given_up_and_the_others_go_anew),
+        SENDER_TEST(an_old_reason_is_not_told_again),
         SENDER_TEST(a_server_that_does_not_read_holds_the_records_up),
         SENDER_TEST(what_was_acknowledged_before_the_server_closed_has_arrived),
         SENDER_TEST(an_idle_connection_is_closed_and_made_anew),
