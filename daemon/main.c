@@ -48,7 +48,6 @@ struct daemon {
     int exit_status;
     struct loop *loop;
     struct worker *worker;
-    struct worker *names; /* another, for look-ups, which may take half a minute */
     struct children *children;
     struct ledger *ledger;
     struct flow *flow;
@@ -427,7 +426,6 @@ static void build(struct daemon *daemon, struct snapshot *snapshot)
 
     daemon->loop = loop_new();
     daemon->worker = worker_new(daemon->loop);
-    daemon->names = worker_new(daemon->loop);
     daemon->children = children_new(daemon->loop, daemon->worker);
     daemon->ledger = ledger_open(daemon->loop);
     timer_init(&daemon->deadline, daemon->loop, on_deadline, daemon);
@@ -442,7 +440,6 @@ static void build(struct daemon *daemon, struct snapshot *snapshot)
     context = (struct flow_context){
         .loop = daemon->loop,
         .worker = daemon->worker,
-        .names = daemon->names,
         .children = daemon->children,
         .ledger = daemon->ledger,
         .changed = on_changed,
@@ -459,7 +456,6 @@ static void build(struct daemon *daemon, struct snapshot *snapshot)
 static void tear_down(struct daemon *daemon)
 {
     worker_free(daemon->worker);
-    worker_free(daemon->names);
     children_free(daemon->children);
     watch_free(daemon->watch);
     flow_free(daemon->flow);

@@ -38,7 +38,6 @@ static struct generation_context generation_context(const struct flow *flow)
 {
     return (struct generation_context){.loop = flow->context.loop,
                                        .worker = flow->context.worker,
-                                       .names = flow->context.names,
                                        .children = flow->context.children};
 }
 
@@ -116,10 +115,8 @@ static void sweep(void *arg)
 struct flow *flow_new(const struct flow_context *context, struct snapshot *snapshot)
 {
     struct flow *flow = xcalloc(1, sizeof(*flow));
-    struct generation_context generation = {.loop = context->loop,
-                                            .worker = context->worker,
-                                            .names = context->names,
-                                            .children = context->children};
+    struct generation_context generation = {
+        .loop = context->loop, .worker = context->worker, .children = context->children};
 
     flow->context = *context;
     flow->lanes = lanes_new(context->loop);

@@ -20,7 +20,6 @@ struct worker;
 struct flow_context {
     struct loop *loop;
     struct worker *worker;
-    struct worker *names; /* for look-ups of names */
     struct children *children;
     struct ledger *ledger;
     /* An answer came, a message was settled: look again at what you wait for. Without news it was one

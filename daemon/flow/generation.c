@@ -65,10 +65,8 @@ struct generation *generation_new(const struct generation_context *context,
 {
     struct generation *generation = xcalloc(1, sizeof(*generation));
     const struct config_objects *hooks = &snapshot->settings->hooks;
-    struct hook_context hook_context = {.loop = context->loop,
-                                        .worker = context->worker,
-                                        .names = context->names,
-                                        .children = context->children};
+    struct hook_context hook_context = {
+        .loop = context->loop, .worker = context->worker, .children = context->children};
 
     generation->references = 1;
     generation->context = *context;

@@ -18,7 +18,6 @@ struct worker;
 struct generation_context {
     struct loop *loop;
     struct worker *worker;
-    struct worker *names;
     struct children *children;
 };
 

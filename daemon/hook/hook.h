@@ -81,7 +81,6 @@ typedef void hook_done_fn(void *arg, const struct hook_result *result);
 struct hook_context {
     struct loop *loop;
     struct worker *worker;
-    struct worker *names; /* for look-ups of names alone, which may take long */
     struct children *children;
 };
 

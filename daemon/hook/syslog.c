@@ -163,7 +163,7 @@ static void *create(const struct hook_context *context, const char *name, const 
             .idle_ms = IDLE_MS,
             .max_open = OPEN_MAX,
         };
-        syslog->sender = sender_new(context->loop, context->names, &sender);
+        syslog->sender = sender_new(context->loop, &sender);
     }
     return syslog;
 }

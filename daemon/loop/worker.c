@@ -3,7 +3,6 @@
 #include "loop/worker.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 
 #include "base/alloc.h"
 #include "loop/loop.h"
+#include "loop/thread.h"
 
 /* A chain of jobs, first in, first out. */
 struct jobs {
@@ -108,7 +108,6 @@ static void on_finished(void *arg)
 struct worker *worker_new(struct loop *loop)
 {
     struct worker *worker = xcalloc(1, sizeof(*worker));
-    sigset_t all, before;
 
     pthread_mutex_init(&worker->mutex, NULL);
     pthread_cond_init(&worker->wake, NULL);
@@ -118,12 +117,8 @@ struct worker *worker_new(struct loop *loop)
     if (worker->event_fd < 0)
         fatal("no worker thread");
     worker->watch = loop_watch_read(loop, worker->event_fd, on_finished, worker);
-    /* Signals are the loop's. */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    if (pthread_create(&worker->thread, NULL, thread_main, worker) != 0)
+    if (thread_start(thread_main, worker, &worker->thread) != 0)
         fatal("no worker thread");
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return worker;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The one worker thread, for what may block: disks and names. Jobs run in the order submitted; each
+ * The one worker thread, for what may block: disks and users. Jobs run in the order submitted; each
  * completes on the loop. A job owns its data while it runs and touches nothing else; who loses
  * interest marks its own data and lets done free it.
  */

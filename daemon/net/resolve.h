@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Looks a host's addresses up. getaddrinfo can take half a minute, so it runs on a worker, and not on
- * the one that writes files and starts programs. For sockets of our own; libcurl looks up by itself.
+ * Looks a host's addresses up. getaddrinfo can take half a minute and can not be called off, so each
+ * look-up has a thread of its own: nobody waits behind it, and who cancels leaves it to its end, which
+ * may be the program's. For sockets of our own; libcurl looks up by itself.
  */
 #ifndef NET_RESOLVE_H
 #define NET_RESOLVE_H
 
 struct addrinfo;
 struct err;
+struct loop;
 struct resolve;
-struct worker;
 
 /* Fires once, from the loop. addresses are the receiver's, who calls freeaddrinfo; NULL with err:
  * ERR_NETWORK, a sentence that names the host. */
@@ -17,7 +18,7 @@ typedef void resolve_done_fn(void *arg, struct addrinfo *addresses, const struct
 
 /* host is a name or an address without brackets, port a number; socket_type is SOCK_STREAM or
  * SOCK_DGRAM. Texts are copied. */
-struct resolve *resolve_start(struct worker *worker, const char *host, const char *port,
+struct resolve *resolve_start(struct loop *loop, const char *host, const char *port,
                               int socket_type, resolve_done_fn *done, void *arg);
 /* done will not fire. NULL is fine. */
 void resolve_cancel(struct resolve *resolve);

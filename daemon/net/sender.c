@@ -47,7 +47,6 @@ struct sending {
 
 struct sender {
     struct loop *loop;
-    struct worker *names;
     struct sender_settings settings; /* texts owned */
     enum state state;
     struct sendings open;    /* those sent before those that wait */
@@ -265,7 +264,7 @@ static void start_resolving(struct sender *sender)
     forget_addresses(sender);
     timer_clear(&sender->timer);
     set_state(sender, STATE_RESOLVING);
-    sender->resolve = resolve_start(sender->names, settings->host, settings->port,
+    sender->resolve = resolve_start(sender->loop, settings->host, settings->port,
                                     settings->link->socket_type, on_resolved, sender);
 }
 
@@ -316,13 +315,11 @@ static void on_timer(void *arg)
     }
 }
 
-struct sender *sender_new(struct loop *loop, struct worker *names,
-                          const struct sender_settings *settings)
+struct sender *sender_new(struct loop *loop, const struct sender_settings *settings)
 {
     struct sender *sender = xcalloc(1, sizeof(*sender));
 
     sender->loop = loop;
-    sender->names = names;
     sender->settings = *settings;
     sender->settings.host = xstrdup(settings->host);
     sender->settings.port = xstrdup(settings->port);

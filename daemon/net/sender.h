@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Sends records to one server in the order given, over TCP or UDP, and never blocks: names are looked
- * up on a worker, connecting and sending wait on the loop. It connects when there is something to send,
+ * up on a thread, connecting and sending wait on the loop. It connects when there is something to send,
  * and after a loss again with back-off; what had not arrived when a link was lost (net/link.h says what
  * arriving means) goes whole through the next one, so a record may come twice, never in part. Framing
  * is the caller's, and so is trying again after a failure.
@@ -17,7 +17,6 @@ struct link_kind;
 struct loop;
 struct sender;
 struct sending;
-struct worker;
 
 struct sender_settings {
     const struct link_kind *link; /* &link_tcp or &link_udp */
@@ -33,10 +32,8 @@ struct sender_settings {
  * max_open). The sending is gone then. */
 typedef void sending_done_fn(void *arg, const struct err *err);
 
-/* names is the worker for look-ups. */
-struct sender *sender_new(struct loop *loop, struct worker *names,
-                          const struct sender_settings *settings);
-/* Nothing may be open. Loop and worker are still there. NULL is fine. */
+struct sender *sender_new(struct loop *loop, const struct sender_settings *settings);
+/* Nothing may be open. NULL is fine. */
 void sender_free(struct sender *sender);
 /* Takes the buffer's contents; the buffer is empty afterwards. */
 struct sending *sender_send(struct sender *sender, struct buf *record, sending_done_fn *done,

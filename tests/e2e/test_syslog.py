@@ -286,6 +286,34 @@ def test_a_server_that_does_not_read_holds_up_nobody_else(new_queue, scripts, de
     assert queue.records() == []
 
 
+@pytest.fixture
+def silent_names(place):
+    """What to run the daemon under so that it asks a name server that never answers, for half a minute."""
+    resolver = place / "resolv.conf"
+    resolver.write_text("nameserver 127.9.9.9\noptions timeout:30 attempts:1\n")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as name_server:
+        name_server.bind(("127.9.9.9", 53))
+        yield ["unshare", "--mount", "sh", "-c", f'mount --bind {resolver} /etc/resolv.conf && exec "$@"', "sh"]
+
+
+def test_a_name_server_that_never_answers_holds_up_neither_others_nor_the_end(queue, server, silent_names, daemon):
+    # given a server whose name is asked for in vain, and one that needs no name
+    running = daemon({"stop_timeout": "1s", "queues": [queue.config()], "hooks": [
+        syslog_hook("tcp://log.example.test", name="named", on="training.*"),
+        syslog_hook(server.tcp, on="export.*", text="{message_id}")]}, before=silent_names)
+    queue.post(messages.training())
+    running.wait_logged("log.example.test", "-> resolving")
+    # when there is a line for the other
+    message = queue.post(messages.export())
+    # then it does not wait
+    wait_until(lambda: ids(server) == [message], 4, "the other line")
+    running.wait_logged("hook is broken", "its name could not be looked up within 5s")
+    # and the daemon ends while the name server is still waited for
+    began = time.monotonic()
+    assert running.terminate() == 0
+    assert time.monotonic() - began < 5
+
+
 def test_a_reload_leads_to_another_server(queue, new_server, daemon):
     # given a connection to one server
     first, second = new_server().start(), new_server().start()

@@ -105,10 +105,8 @@ static inline int hook_tear_down(void **state)
  * stands for the test's directory. */
 static inline void given_hook(struct fixture *fixture, const char *kind)
 {
-    const struct hook_context context = {.loop = fixture->loop,
-                                         .worker = fixture->worker,
-                                         .names = fixture->worker,
-                                         .children = fixture->children};
+    const struct hook_context context = {
+        .loop = fixture->loop, .worker = fixture->worker, .children = fixture->children};
     struct buf text;
 
     forget_hook(fixture);

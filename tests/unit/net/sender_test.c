@@ -19,7 +19,6 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
-#include "loop/worker.h"
 #include "net/link.h"
 #include "net/sender.h"
 
@@ -30,7 +29,6 @@
 
 struct fixture {
     struct loop *loop;
-    struct worker *worker;
     struct sender *sender;
     int listener; /* the server's, TCP or UDP */
     int port;
@@ -70,7 +68,6 @@ static int set_up(void **state)
 
     signal(SIGPIPE, SIG_IGN);
     fixture->loop = loop_new();
-    fixture->worker = worker_new(fixture->loop);
     fixture->listener = -1;
     fixture->peer = -1;
     buf_init(&fixture->got, BUF_ANY_SIZE);
@@ -89,7 +86,6 @@ static int tear_down(void **state)
 {
     struct fixture *fixture = *state;
 
-    worker_free(fixture->worker);
     sender_free(fixture->sender);
     loop_free(fixture->loop);
     hang_up(&fixture->listener);
@@ -128,7 +124,7 @@ static void given_sender(struct fixture *fixture, const struct link_kind *link, 
                                              .idle_ms = IDLE_MS,
                                              .max_open = MAX_OPEN};
 
-    fixture->sender = sender_new(fixture->loop, fixture->worker, &settings);
+    fixture->sender = sender_new(fixture->loop, &settings);
 }
 
 static void note_outcome(void *arg, const struct err *err)
