@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -59,6 +60,7 @@ struct child {
 struct children {
     struct loop *loop;
     struct worker *worker;
+    struct rlimit files; /* as we were started with */
     LIST_HEAD(, child) all;
     unsigned spawning; /* how many of them have no pid that we know yet */
 };
@@ -383,7 +385,7 @@ static void job_run(void *arg)
 {
     struct child *child = arg;
 
-    child->spawned = spawn(&child->spec, &child->process, &child->err);
+    child->spawned = spawn(&child->spec, &child->children->files, &child->process, &child->err);
 }
 
 static void watch(struct child *child)
@@ -430,6 +432,14 @@ void children_kill(struct children *children)
     }
 }
 
+/* Keeps the limits that programs get. Some of them fail or crawl where it is high (select, loops over all). */
+static void raise_files(struct children *children)
+{
+    getrlimit(RLIMIT_NOFILE, &children->files);
+    struct rlimit raised = {children->files.rlim_max, children->files.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &raised);
+}
+
 struct children *children_new(struct loop *loop, struct worker *worker)
 {
     struct children *children = xcalloc(1, sizeof(*children));
@@ -437,6 +447,7 @@ struct children *children_new(struct loop *loop, struct worker *worker)
     children->loop = loop;
     children->worker = worker;
     LIST_INIT(&children->all);
+    raise_files(children);
     loop_on_signal(loop, SIGCHLD, on_sigchld, children);
     return children;
 }
@@ -454,6 +465,7 @@ void children_free(struct children *children)
         }
         child_free(child);
     }
+    setrlimit(RLIMIT_NOFILE, &children->files);
     free(children);
 }
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -42,6 +43,7 @@ struct failure {
 /* Everything the child needs, prepared before the fork: it may not allocate. */
 struct plan {
     const struct child_spec *spec;
+    const struct rlimit *files;
     struct account account;
     char **programs;  /* paths to try, ends with NULL */
     const char **env; /* spec's and HOME */
@@ -165,6 +167,7 @@ static _Noreturn void become_program(const struct plan *plan)
         dup2(plan->output[1], STDERR_FILENO) < 0)
         give_up(plan, STEP_STDIO, errno);
     syscall(SYS_close_range, 3U, UINT_MAX, CLOSE_RANGE_CLOEXEC);
+    setrlimit(RLIMIT_NOFILE, plan->files);
     umask(spec->umask);
     /* What lets us become others, or bind and kill, is not for the program. */
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
@@ -268,9 +271,11 @@ static bool run_plan(struct plan *plan, struct spawned *ret_spawned, struct err 
     return good;
 }
 
-bool spawn(const struct child_spec *spec, struct spawned *ret_spawned, struct err *err)
+bool spawn(const struct child_spec *spec, const struct rlimit *files, struct spawned *ret_spawned,
+           struct err *err)
 {
-    struct plan plan = {.spec = spec, .input = {-1, -1}, .output = {-1, -1}, .status = {-1, -1}};
+    struct plan plan = {
+        .spec = spec, .files = files, .input = {-1, -1}, .output = {-1, -1}, .status = {-1, -1}};
     bool good;
 
     if (pipe2(plan.input, O_CLOEXEC) < 0 || pipe2(plan.output, O_CLOEXEC) < 0 ||

@@ -12,6 +12,7 @@
 #include "base/err.h"
 
 struct child_spec;
+struct rlimit;
 
 struct spawned {
     pid_t pid;     /* its session and process group too */
@@ -19,7 +20,9 @@ struct spawned {
     int output_fd; /* reads its stdout and stderr, non-blocking */
 };
 
-/* ERR_HOST with what could not be done and why; no process is left then. */
-bool spawn(const struct child_spec *spec, struct spawned *ret_spawned, struct err *err) MUST_CHECK;
+/* files is the program's limit of open files. ERR_HOST with what could not be done and why; no process is left
+ * then. */
+bool spawn(const struct child_spec *spec, const struct rlimit *files, struct spawned *ret_spawned,
+           struct err *err) MUST_CHECK;
 
 #endif

@@ -384,3 +384,18 @@ def test_a_rotated_file_is_opened_anew(place, queue, daemon):
     wait_until(path.exists, 5, "the new file")
     assert [json.loads(line)["id"] for line in path.read_text().splitlines()] == [second]
     assert [json.loads(line)["id"] for line in (place / "events.jsonl.1").read_text().splitlines()] == [first]
+
+
+def test_many_hooks_at_once_get_by_with_the_descriptors_that_the_daemon_may_have(place, queue, scripts, daemon):
+    # given a daemon that starts with few descriptors and may have more, as under systemd
+    command = scripts.recording("wait", f"ulimit -n >> {place}/limits; while ! [ -e {place}/go ]; do sleep 0.1; done")
+    running = daemon({"queues": [queue.config(parallel=64)], "hooks": [exec_hook("wait", "*", command, parallel=64)]},
+                     before=["prlimit", "--nofile=64:1024"])
+    # when more hooks run than these are enough for
+    queue.post_all([json.dumps(messages.training()) for _ in range(64)])
+    wait_until(lambda: len(scripts.runs()) == 64, 30, "all hooks to run at once")
+    (place / "go").touch()
+    wait_until(queue.is_empty, 30, "the queue to be empty")
+    # then none was at fault, and each had the limit that the daemon was started with
+    assert not running.logged("hook is broken")
+    assert set((place / "limits").read_text().split()) == {"64"}

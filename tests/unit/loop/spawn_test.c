@@ -42,6 +42,8 @@ static void expect_no_child(void)
     assert_int_equal(errno, ECHILD);
 }
 
+static const struct rlimit files = {100, 200};
+
 /* Runs a program to its end and gives what it wrote. */
 static int run(const char *const *argv, const char *input, char output[static 256])
 {
@@ -52,7 +54,7 @@ static int run(const char *const *argv, const char *input, char output[static 25
     ssize_t got;
     int status;
 
-    if (!spawn(&spec, &spawned, &err))
+    if (!spawn(&spec, &files, &spawned, &err))
         fail_msg("%s", err.text);
     assert_int_equal(write(spawned.input_fd, input, strlen(input)), strlen(input));
     close(spawned.input_fd);
@@ -90,7 +92,7 @@ static void the_pipes_are_ours_and_do_not_block(void **state)
     struct err err;
 
     (void)state;
-    assert_true(spawn(&spec, &spawned, &err));
+    assert_true(spawn(&spec, &files, &spawned, &err));
     assert_true(fcntl(spawned.input_fd, F_GETFL) & O_NONBLOCK);
     assert_true(fcntl(spawned.output_fd, F_GETFL) & O_NONBLOCK);
     assert_true(fcntl(spawned.input_fd, F_GETFD) & FD_CLOEXEC);
@@ -129,7 +131,7 @@ static void a_failure_leaves_nothing(void **state)
     specs[3].group = "no-such-group";
     unsigned before = open_files();
     for (unsigned i = 0; i < array_size(specs); i++) {
-        assert_false(spawn(&specs[i], &spawned, &err));
+        assert_false(spawn(&specs[i], &files, &spawned, &err));
         assert_int_equal(err.code, ERR_HOST);
         expect_no_child();
         assert_int_equal(open_files(), before);
@@ -149,11 +151,11 @@ static void without_room_for_files_it_says_so(void **state)
     (void)state;
     close((int)first);
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
-    for (rlim_t files = first; files < first + 6; files++) {
+    for (rlim_t room = first; room < first + 6; room++) {
         few = limit;
-        few.rlim_cur = files;
+        few.rlim_cur = room;
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
-        bool good = spawn(&spec, &spawned, &err);
+        bool good = spawn(&spec, &files, &spawned, &err);
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
         assert_false(good);
         assert_int_equal(err.code, ERR_HOST);
@@ -174,14 +176,14 @@ static int spawn_as_nobody(void)
     spec.user = "root";
     if (setgid(65534) != 0 || setuid(65534) != 0)
         return 1;
-    if (spawn(&spec, &spawned, &err))
+    if (spawn(&spec, &files, &spawned, &err))
         return 2;
     if (err.code != ERR_HOST || strstr(err.text, "can not become user 0, group 0") == NULL ||
         strstr(err.text, "CAP_SETUID") == NULL)
         return 3;
     /* What we are already, we need not become. */
     spec.user = "nobody";
-    if (!spawn(&spec, &spawned, &err))
+    if (!spawn(&spec, &files, &spawned, &err))
         return 4;
     return waitpid(spawned.pid, NULL, 0) == spawned.pid ? 0 : 5;
 }
