@@ -10,7 +10,6 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
-#include "base/str.h"
 #include "codec/template.h"
 #include "config/mistakes.h"
 #include "config/node.h"
@@ -30,7 +29,7 @@
 #define RETRY_MS    50    /* while the local receiver's buffer is full */
 #define PATIENCE_MS 5000  /* for a line, local or not */
 #define IDLE_MS     60000 /* before a firewall on the way forgets the connection */
-#define OPEN_MAX    64    /* lines on their way to a server; others wait in flow's lane */
+#define OPEN_MAX    64    /* lines on their way; others wait in flow's lane */
 
 /* In the order of their codes (RFC 5424, section 6.2.1). */
 static const char *const facilities[] = {
@@ -134,12 +133,11 @@ struct run {
     struct err err; /* when the line could not be made */
 };
 
-/* The lane is the queue of those that wait for a server. */
+/* The lane is the queue of those that wait for a server, or for room in the local socket. */
 static unsigned parallel(const void *object)
 {
-    const struct settings *settings = object;
-
-    return str_starts(settings->server, "unix:") ? 0 : OPEN_MAX;
+    (void)object;
+    return OPEN_MAX;
 }
 
 static void *create(const struct hook_context *context, const char *name, const void *object)

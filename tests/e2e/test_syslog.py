@@ -286,6 +286,18 @@ def test_a_server_that_does_not_read_holds_up_nobody_else(new_queue, scripts, de
     assert queue.records() == []
 
 
+def test_a_local_socket_that_is_full_is_not_besieged(place, queue, daemon):
+    # given a local socket that nobody reads
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as full:
+        full.bind(str(place / "log.sock"))
+        running = daemon({"queues": [queue.config(parallel=512)], "hooks": [syslog_hook(f"unix://{place}/log.sock")]})
+        # when more messages come than it has room for
+        queue.post_all([json.dumps(messages.training()) for _ in range(200)])
+        running.wait_logged("hook is broken", "Resource temporarily unavailable", timeout=PATIENCE_S + 15)
+        # then some lines try at once, and the others wait with the hook
+        stays_true(lambda: len(running.logged("hook is still broken")) < 64, 1, "the others to wait")
+
+
 @pytest.fixture
 def silent_names(place):
     """What to run the daemon under so that it asks a name server that never answers, for half a minute."""

@@ -37,7 +37,7 @@ static void a_line_is_sent(void **state)
     char text[16384];
 
     given_hook(fixture, LINE_HOOK);
-    assert_int_equal(hook_parallel(fixture->hook), 0);
+    assert_int_equal(hook_parallel(fixture->hook), 64);
     clock_freeze(-1, INSERTED_MS);
     expect_run(fixture, HOOK_DONE, NULL);
     clock_freeze(-1, -1);
