@@ -34,6 +34,7 @@
 #define READY_AFTER_MS  10000
 #define STATUS_EVERY_MS 2000 /* at most so often, and only when something happened */
 #define ONCE_TRIES      5
+#define SETTLING_MS     50000 /* what an end takes beside hooks: last requests, a disk; then it hangs */
 
 enum phase {
     PHASE_STARTING, /* until each queue had its first answer */
@@ -179,6 +180,7 @@ static void interrupt(struct daemon *daemon)
     daemon->phase = PHASE_INTERRUPTING;
     /* From here a hook has its grace, a request its time-out; a disk that hangs needs a second TERM. */
     flow_interrupt(daemon->flow);
+    systemd_stopping(children_grace_ms(daemon->children) + SETTLING_MS);
     stop_if_idle(daemon);
 }
 
@@ -187,7 +189,7 @@ static void drain(struct daemon *daemon)
     const struct settings *settings = flow_snapshot(daemon->flow)->settings;
 
     log_info(NULL, "stopping: what runs may end");
-    systemd_stopping();
+    systemd_stopping(settings->stop_timeout_ms + SETTLING_MS);
     daemon->phase = PHASE_DRAINING;
     flow_drain(daemon->flow);
     timer_set(&daemon->deadline, settings->stop_timeout_ms);

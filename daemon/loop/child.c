@@ -432,6 +432,16 @@ void children_kill(struct children *children)
     }
 }
 
+int64_t children_grace_ms(const struct children *children)
+{
+    const struct child *child;
+    int64_t grace_ms = 0;
+
+    LIST_FOREACH (child, &children->all, entry)
+        grace_ms = max_of(grace_ms, child->spec.grace_ms);
+    return grace_ms;
+}
+
 /* Keeps the limits that programs get. Some of them fail or crawl where it is high (select, loops over all). */
 static void raise_files(struct children *children)
 {

@@ -66,6 +66,8 @@ struct child_events {
 struct children *children_new(struct loop *loop, struct worker *worker);
 /* Kills (KILL) the groups that still live. The worker must be gone already. */
 void children_free(struct children *children);
+/* The longest grace of those that live, 0 when none does. */
+int64_t children_grace_ms(const struct children *children);
 /* KILL to every group now, and nothing more: the program is about to end. */
 void children_kill(struct children *children);
 /* Copies what it needs of spec. events and arg must live until ended. */

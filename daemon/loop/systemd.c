@@ -18,9 +18,9 @@ void systemd_reloading(void)
     sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)clock_mono_ms() * 1000);
 }
 
-void systemd_stopping(void)
+void systemd_stopping(int64_t patience_ms)
 {
-    sd_notify(0, "STOPPING=1");
+    sd_notifyf(0, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%lld", (long long)patience_ms * 1000);
 }
 
 void systemd_status(const char *format, ...)

@@ -9,7 +9,9 @@
 
 void systemd_ready(void);
 void systemd_reloading(void);
-void systemd_stopping(void);
+/* The end has begun. It, or from a later call what is left of it, may take so long: the manager waits, though
+ * its TimeoutStopSec= be shorter. */
+void systemd_stopping(int64_t patience_ms);
 /* One line that `systemctl status` shows. */
 void systemd_status(const char *format, ...) PRINTF_LIKE(1, 2);
 /* How often to call systemd_watchdog: half of what the manager asks for, 0 when it asks for none. */

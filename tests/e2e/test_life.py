@@ -254,6 +254,23 @@ def test_the_service_manager_is_told(queue, daemon):
     assert notify.count("STOPPING") == 1
 
 
+def test_the_service_manager_is_asked_for_the_time_that_hooks_may_take(queue, scripts, daemon):
+    # given a hook that takes no notice of TERM, for longer than a manager may be used to
+    running = daemon({"stop_timeout": "2s", "queues": [queue.config()], "hooks": [
+        exec_hook("stubborn", "*", scripts.recording("stubborn", "trap '' TERM; while :; do sleep 0.2; done"),
+                  grace="3s")]})
+    queue.post(messages.training())
+    wait_until(scripts.runs, 15, "the hook to run")
+    # when the daemon is told to stop
+    assert running.terminate() == 0
+    # then it asked for stop_timeout, and when that was over for the grace, each with some time for the rest
+    asked = [int(pairs["EXTEND_TIMEOUT_USEC"]) / 1e6 for _, pairs in running.notify.messages
+             if "EXTEND_TIMEOUT_USEC" in pairs]
+    assert asked == [2 + 50, 3 + 50]
+    first, second = running.notify.times("STOPPING")
+    assert 1.5 < second - first < 10
+
+
 def test_a_refused_reload_ends_with_ready_as_well(queue, daemon):
     # given a daemon
     running = daemon({"queues": [queue.config()], "hooks": [exec_hook("report", "*", "/bin/true")]})

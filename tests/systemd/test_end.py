@@ -30,6 +30,20 @@ def test_a_stop_waits_for_a_hook(either, queue, scripts):
     assert either.state() == "inactive" and either.show("Result") == "success"
 
 
+def test_a_stop_waits_for_a_hook_beyond_the_time_of_the_unit(either, queue, scripts):
+    # given a hook that takes longer than the unit grants, but no longer than stop_timeout
+    either.drop_in("impatient", "TimeoutStopSec=2s")
+    either.start({"stop_timeout": "20s", "queues": [queue.config()],
+                  "hooks": [exec_hook("slow", "*", scripts.recording("slow", "sleep 5"))]})
+    queue.post(messages.training())
+    wait_until(scripts.runs, 10, "the hook to run")
+    # when the service is stopped
+    either.stop()
+    # then the hook has ended by itself
+    assert len(scripts.runs(mark="end")) == 1 and queue.is_empty()
+    assert either.show("Result") == "success"
+
+
 def test_a_hook_that_outlives_the_stop_is_asked_to_end_and_its_message_comes_back(either, queue, scripts):
     # given a hook that would work for a minute, the first time
     command = scripts.recording("slow", f"[ $run -ge 2 ] && exit 0; trap 'echo asked > {LOGS}/term; exit 1' TERM; "
