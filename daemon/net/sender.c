@@ -121,27 +121,19 @@ static void lose(struct sender *sender, const struct err *err)
     set_state(sender, STATE_WAITING);
 }
 
-/* A name may have moved since the link was made; only a link without open records is given up. */
+/* A name may have moved since the link was made: it gets no more, and is given up when what it has got has arrived. */
 static bool is_stale(const struct sender *sender)
 {
-    const struct sending *first = TAILQ_FIRST(&sender->open);
     int64_t keep_ms = sender->settings.link->keep_ms;
 
-    return keep_ms > 0 && first != NULL && !first->is_sent &&
-           clock_mono_ms() - sender->up_ms >= keep_ms;
+    return keep_ms > 0 && clock_mono_ms() - sender->up_ms >= keep_ms;
 }
 
-/* Gives the link what it takes. */
-static void hand_over(struct sender *sender)
+static void send_waiting(struct sender *sender)
 {
     const struct link_kind *kind = sender->settings.link;
     struct sending *sending;
 
-    if (is_stale(sender)) {
-        close_link(sender);
-        start_resolving(sender);
-        return;
-    }
     TAILQ_FOREACH (sending, &sender->open, entry) {
         if (sending->is_sent)
             continue;
@@ -152,6 +144,21 @@ static void hand_over(struct sender *sender)
         sender->look_ms = LOOK_FIRST_MS;
         sender->last = sending->mark;
     }
+}
+
+/* Gives the link what it takes. */
+static void hand_over(struct sender *sender)
+{
+    const struct sending *first = TAILQ_FIRST(&sender->open);
+    bool stale = is_stale(sender);
+
+    if (stale && first != NULL && !first->is_sent) {
+        close_link(sender);
+        start_resolving(sender);
+        return;
+    }
+    if (!stale)
+        send_waiting(sender);
     sender->busy_ms = clock_mono_ms();
     timer_set(&sender->timer,
               TAILQ_EMPTY(&sender->open) ? sender->settings.idle_ms : sender->look_ms);

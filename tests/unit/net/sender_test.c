@@ -640,6 +640,45 @@ static void a_refused_datagram_goes_again(void **state)
     expect_bytes(fixture, "x|");
 }
 
+/* Waits for a datagram; the port that it came from. */
+static int source_of(struct fixture *fixture, const char *wanted)
+{
+    struct sockaddr_in address;
+    socklen_t len = sizeof(address);
+    char text[16] = "";
+
+    while (recvfrom(fixture->listener, text, sizeof(text) - 1, 0, (struct sockaddr *)&address,
+                    &len) < 0)
+        run_a_moment(fixture->loop);
+    assert_string_equal(text, wanted);
+    return ntohs(address.sin_port);
+}
+
+static void a_name_is_looked_up_again_though_records_never_cease(void **state)
+{
+    struct fixture *fixture = *state;
+    struct outcome first, second, third;
+    int64_t began_ms = clock_mono_ms();
+
+    given_server(fixture, SOCK_DGRAM);
+    given_sender(fixture, &link_udp, "127.0.0.1", LONG_MS);
+    clock_freeze(began_ms, -1);
+    send_text(fixture, "first", &first);
+    int source = source_of(fixture, "first");
+    clock_freeze(began_ms + 59950, -1);
+    send_text(fixture, "second", &second);
+    assert_int_equal(source_of(fixture, "second"), source);
+    clock_freeze(began_ms + 60010, -1); /* the second is still on its way */
+    send_text(fixture, "third", &third);
+    run_a_moment(fixture->loop);
+    clock_freeze(began_ms + 60100, -1);
+    assert_int_not_equal(source_of(fixture, "third"), source);
+    clock_freeze(-1, -1);
+    sending_cancel(third.sending);
+    fixture->open--;
+    run_until_all_ended(fixture);
+}
+
 #define SENDER_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -664,6 +703,7 @@ int main(void)
         SENDER_TEST(a_refused_datagram_is_told),
         SENDER_TEST(a_datagram_that_one_address_refuses_goes_to_the_next),
         SENDER_TEST(a_refused_datagram_goes_again),
+        SENDER_TEST(a_name_is_looked_up_again_though_records_never_cease),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
