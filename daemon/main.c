@@ -34,7 +34,7 @@
 #define READY_AFTER_MS  10000
 #define STATUS_EVERY_MS 2000 /* at most so often, and only when something happened */
 #define ONCE_TRIES      5
-#define SETTLING_MS     50000 /* what an end takes beside hooks: last requests, a disk; then it hangs */
+#define SETTLING_MS     50000 /* what an end may take beside hooks: requests, disks */
 
 enum phase {
     PHASE_STARTING, /* until each queue had its first answer */

@@ -442,7 +442,7 @@ int64_t children_grace_ms(const struct children *children)
     return grace_ms;
 }
 
-/* Keeps the limits that programs get. Some of them fail or crawl where it is high (select, loops over all). */
+/* Programs keep the old limit: where it is high, some fail (select) or crawl (closing all). */
 static void raise_files(struct children *children)
 {
     getrlimit(RLIMIT_NOFILE, &children->files);

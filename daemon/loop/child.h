@@ -61,8 +61,8 @@ struct child_events {
     void (*ended)(void *arg, const struct child_result *result, const struct err *err);
 };
 
-/* Reaps every child of the process, ours or, as PID 1, anybody's. One per process. Raises the soft limit of
- * open files to the hard one, for each child takes some; the children themselves get what was there. */
+/* Reaps every child of the process, ours or, as PID 1, anybody's. One per process. Raises the soft
+ * limit of open files to the hard one, for each child takes some; the children get the old one. */
 struct children *children_new(struct loop *loop, struct worker *worker);
 /* Kills (KILL) the groups that still live. The worker must be gone already. */
 void children_free(struct children *children);

@@ -20,8 +20,8 @@ struct spawned {
     int output_fd; /* reads its stdout and stderr, non-blocking */
 };
 
-/* files is the program's limit of open files. ERR_HOST with what could not be done and why; no process is left
- * then. */
+/* files is the program's limit of open files. ERR_HOST with what could not be done and why; no
+ * process is left then. */
 bool spawn(const struct child_spec *spec, const struct rlimit *files, struct spawned *ret_spawned,
            struct err *err) MUST_CHECK;
 

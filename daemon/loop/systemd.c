@@ -15,7 +15,7 @@ void systemd_reloading(void)
 {
     struct timespec now;
 
-    /* What Type=notify-reload asks for, on its clock: not earlier than its HUP. Older managers pass it over. */
+    /* Type=notify-reload asks for it, not earlier than its HUP; older managers pass it over. */
     clock_gettime(CLOCK_MONOTONIC, &now);
     sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld",
                (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);

@@ -9,8 +9,8 @@
 
 void systemd_ready(void);
 void systemd_reloading(void);
-/* The end has begun. It, or from a later call what is left of it, may take so long: the manager waits, though
- * its TimeoutStopSec= be shorter. */
+/* The end has begun, and may take so long from now: the manager waits, though its TimeoutStopSec= be
+ * shorter. May be called again. */
 void systemd_stopping(int64_t patience_ms);
 /* One line that `systemctl status` shows. */
 void systemd_status(const char *format, ...) PRINTF_LIKE(1, 2);

@@ -121,7 +121,7 @@ static void lose(struct sender *sender, const struct err *err)
     set_state(sender, STATE_WAITING);
 }
 
-/* A name may have moved since the link was made: it gets no more, and is given up when what it has got has arrived. */
+/* A name may have moved since the link was made: it gets no more, and ends when all has arrived. */
 static bool is_stale(const struct sender *sender)
 {
     int64_t keep_ms = sender->settings.link->keep_ms;
