@@ -14,7 +14,8 @@ from support.wait import stays_true, wait_until
 
 def pid_of(name):
     """The process that a hook has noted by `echo $$`."""
-    return int(wait_until((LOGS / name).read_text, 5, "the hook's process id"))
+    path = LOGS / name
+    return int(wait_until(lambda: path.exists() and path.read_text(), 5, "the hook's process id"))
 
 
 def test_a_stop_waits_for_a_hook(either, queue, scripts):

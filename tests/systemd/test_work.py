@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 
 from service import LOGS, call
 from support import messages
@@ -87,3 +88,13 @@ def test_a_sas_comes_as_a_credential(either, azurite, queue, scripts):
     signature = secret.read_text().strip().partition("sig=")[2].partition("&")[0]
     assert signature and not either.logged(signature[:20])
     secret.unlink()
+
+
+def test_the_daemon_may_open_as_much_as_the_unit_allows(either, queue):
+    # given a unit whose soft limit is below the hard one, as systemd's own is
+    either.drop_in("files", "LimitNOFILE=1024:4096")
+    # when it runs
+    either.start({"queues": [queue.config()], "hooks": [exec_hook("true", "*", "/bin/true")]})
+    # then it has raised the one to the other
+    limits = pathlib.Path(f"/proc/{either.pid()}/limits").read_text()
+    assert re.search(r"^Max open files +4096 +4096 ", limits, re.MULTILINE)
