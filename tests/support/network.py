@@ -36,8 +36,10 @@ class PrivateNetwork:
             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         up = self._keeper.stdout.readline()
         assert up == b"up\n", f"no network of our own can be made: {self._keeper.stderr.read().decode()}"
-        namespaces = f"/proc/{self._keeper.pid}/ns"
-        self.before = ["nsenter", f"--net={namespaces}/net", f"--mount={namespaces}/mnt", "--"]
+        keeper = f"/proc/{self._keeper.pid}"
+        namespaces = f"{keeper}/ns"
+        # A mount namespace has a root of its own, which is not ours in a chroot.
+        self.before = ["nsenter", f"--net={namespaces}/net", f"--mount={namespaces}/mnt", f"--root={keeper}/root", "--"]
         self._namespace = os.open(f"{namespaces}/net", os.O_RDONLY)
 
     def run(self, *command):
