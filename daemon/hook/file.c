@@ -146,11 +146,14 @@ static bool fail(struct err *err, const char *what, const char *path)
 static int open_file(const struct settings *settings)
 {
     int flags = O_RDWR | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
-    int fd = open(settings->path, flags | O_CREAT | O_EXCL, (mode_t)settings->mode);
+    int fd = open(settings->path, flags);
 
+    if (fd >= 0 || errno != ENOENT)
+        return fd;
+    fd = open(settings->path, flags | O_CREAT | O_EXCL, (mode_t)settings->mode);
     if (fd >= 0)
         fchmod(fd, (mode_t)settings->mode);
-    else if (errno == EEXIST)
+    else if (errno == EEXIST) /* somebody was faster, or it is a link to nowhere yet */
         fd = open(settings->path, flags | O_CREAT, (mode_t)settings->mode);
     return fd;
 }

@@ -52,16 +52,20 @@ static struct worker_job *jobs_take(struct jobs *jobs)
     return job;
 }
 
-/* Hands a job that has run to the loop. */
+/* Hands a job that has run to the loop. The mutex is free when the other thread is woken, here and in
+ * worker_submit: else it would run into it and sleep again. */
 static void finish(struct worker *worker, struct worker_job *job)
 {
     uint64_t one = 1;
 
-    if (worker->finished.first == NULL) {
+    pthread_mutex_lock(&worker->mutex);
+    bool first = worker->finished.first == NULL;
+    jobs_put(&worker->finished, job);
+    pthread_mutex_unlock(&worker->mutex);
+    if (first) {
         ssize_t ignored = write(worker->event_fd, &one, sizeof(one));
         (void)ignored; /* it can only fail by counting to 2^64 */
     }
-    jobs_put(&worker->finished, job);
 }
 
 static void *thread_main(void *arg)
@@ -74,8 +78,8 @@ static void *thread_main(void *arg)
         while ((job = jobs_take(&worker->todo)) != NULL) {
             pthread_mutex_unlock(&worker->mutex);
             job->run(job->arg);
-            pthread_mutex_lock(&worker->mutex);
             finish(worker, job);
+            pthread_mutex_lock(&worker->mutex);
         }
         if (worker->ending)
             break;
@@ -149,6 +153,6 @@ void worker_submit(struct worker *worker, struct worker_job *job)
 {
     pthread_mutex_lock(&worker->mutex);
     jobs_put(&worker->todo, job);
-    pthread_cond_signal(&worker->wake);
     pthread_mutex_unlock(&worker->mutex);
+    pthread_cond_signal(&worker->wake);
 }
