@@ -377,16 +377,16 @@ def test_a_delete_after_a_renewal_without_an_answer_proves_nothing(fake, scripts
 def test_a_message_that_is_lost_before_its_poison_record_gets_one_record(fake, scripts, daemon):
     # given a hook that rejects while a renewal is under way, whose receipt is void when it goes out anew
     def says_gone_when_released(exchange):
-        wait_until(lambda: scripts.runs("judge", mark="end"), 10, "the hook to end")
-        time.sleep(0.2)  # until the daemon has heard of it; less would only prove less
+        wait_until(lambda: started and started[0].logged("to poison, reason"), 10, "the daemon to hear of the end")
         error(404, "MessageNotFound")(exchange)
+    started = []
     queue = fake.queue()
     renewal = fake.answer("Update", faults.after_the_work(says_gone_when_released), times=1)
     hold = scripts.place / "hold"
     hold.touch()
     message = queue.post(messages.training())
-    served_by(fake, scripts, daemon, queue, hook="judge", then=f"while [ -e {hold} ]; do sleep 0.05; done; note end; exit 65",
-              lease="4s")
+    started.append(served_by(fake, scripts, daemon, queue, hook="judge",
+                             then=f"while [ -e {hold} ]; do sleep 0.05; done; note end; exit 65", lease="4s"))
     wait_until(lambda: renewal.count == 1, 10, "the renewal")
     # when the service says then that the message is not ours
     hold.unlink()
@@ -394,6 +394,24 @@ def test_a_message_that_is_lost_before_its_poison_record_gets_one_record(fake, s
     wait_until(queue.is_empty, 20, "the queue to be empty")
     assert [record["message_id"] for record in queue.records()] == [message]
     assert [r.message for r in scripts.runs()] == [message]
+
+
+def test_a_run_that_is_to_stop_with_its_lease_is_stopped_and_runs_again(fake, scripts, daemon):
+    # given a hook that is not to go on when another reader may have its message, and a renewal that says so
+    queue = fake.queue()
+    fault = fake.answer("Update", error(404, "MessageNotFound"), times=1)
+    message = queue.post(messages.training())
+    command = scripts.recording("deploy", "[ $run -ge 2 ] || { trap 'note asked; exit 3' TERM; sleep 60 & wait; }")
+    running = daemon({"queues": [queue.config(lease="2s")],
+                      "hooks": [exec_hook("deploy", "*", command, on_lease_lost="stop")]})
+    # when the renewal comes
+    wait_until(lambda: fault.count == 1, 10, "the renewal")
+    # then the run is asked to end, and the message is served when it comes again
+    wait_until(queue.is_empty, 15, "the queue to be empty")
+    assert len(scripts.runs("deploy", message)) == 2 and len(scripts.runs("deploy", mark="asked")) == 1
+    (line,) = said(running, "lease lost")
+    assert "the run is stopped" in line
+    assert queue.records() == []
 
 
 # --- lies ---

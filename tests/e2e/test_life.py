@@ -123,6 +123,31 @@ def test_poison_that_is_settled_when_the_stop_is_over_is_told_to_nobody(queue, s
     assert running.logged("no hook is told of the poison")
 
 
+def test_who_is_told_of_poison_has_the_time_of_a_stop_too(queue, scripts, daemon):
+    # given a message in poison, and a hook that tells of it for a minute
+    running = daemon({"stop_timeout": "1s", "queues": [queue.config()], "hooks": [
+        exec_hook("note", "message.poisoned", scripts.recording("note", "trap 'note asked; exit 0' TERM; sleep 60 & wait"))]})
+    queue.post("{oops}")
+    wait_until(lambda: scripts.runs("note"), 10, "the telling to begin")
+    # when the daemon is told to stop, and its second for that passes
+    began = time.monotonic()
+    # then the hook is asked to end, and the record is kept
+    assert running.terminate(20) == 0
+    assert 1 <= time.monotonic() - began < 8
+    assert len(scripts.runs("note", mark="asked")) == 1
+    assert len(queue.records()) == 1 and queue.is_empty()
+
+
+def test_v_logs_every_step(queue, scripts, daemon):
+    # given a configuration that logs little, and -v
+    running = daemon({"log": {"level": "warning"}, "queues": [queue.config()],
+                      "hooks": [exec_hook("report", "*", scripts.recording("report"))]}, args=["-v"])
+    # when a message is served, each step is in the log
+    queue.post(messages.training())
+    running.wait_logged("delivery: reading -> stepping")
+    running.wait_logged("message done")
+
+
 def test_an_idle_daemon_stops_at_once(queue, daemon):
     # given an idle daemon
     running = daemon({"queues": [queue.config(poll_min="20s", poll_max="60s")], "hooks": [exec_hook("report", "*", "/bin/true")]})

@@ -142,6 +142,15 @@ static void defaults_are_the_contracts(void **state)
     assert_int_equal(snapshot->file_count, 1);
 }
 
+static void the_longest_wait_is_no_shorter_than_the_shortest(void **state)
+{
+    struct fixture *fixture = *state;
+
+    load_bad(fixture,
+             "queues: [{name: e, url: '" QUEUE_URL "', " SAS ", poll_min: 10s, poll_max: 5s}]\n",
+             "poll_max: must not be less than poll_min, 10s");
+}
+
 static void a_long_lease_widens_the_margin(void **state)
 {
     const struct snapshot *snapshot =
@@ -735,6 +744,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(defaults_are_the_contracts),
+        TEST(the_longest_wait_is_no_shorter_than_the_shortest),
         TEST(a_long_lease_widens_the_margin),
         TEST(a_trailing_slash_is_cut),
         TEST(a_poison_map_may_leave_the_name_to_us),
