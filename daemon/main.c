@@ -307,6 +307,14 @@ static void load_fresh(void *arg)
     daemon->fresh = snapshot_load(daemon->options.config, true, &daemon->mistakes);
 }
 
+/* How much a configuration holds, for a sentence; the caller frees. */
+static char *size_of(const struct snapshot *snapshot)
+{
+    unsigned queues = snapshot->queue_count, hooks = snapshot->settings->hooks.count;
+
+    return xasprintf("%u queue%s, %u hook%s", queues, str_plural(queues), hooks, str_plural(hooks));
+}
+
 static void warn_of_restart(const struct settings *old, const struct settings *fresh)
 {
     bool state_dir = !str_equal(old->state_dir, fresh->state_dir);
@@ -323,7 +331,7 @@ static void refuse_fresh(struct daemon *daemon)
     for (unsigned i = 0; i < daemon->mistakes.count; i++)
         log_err(NULL, "%s", daemon->mistakes.lines[i]);
     log_err(NULL, "reload refused: %u mistake%s; the configuration in force stays",
-            daemon->mistakes.count, daemon->mistakes.count == 1 ? "" : "s");
+            daemon->mistakes.count, str_plural(daemon->mistakes.count));
     mistakes_done(&daemon->mistakes);
 }
 
@@ -363,8 +371,8 @@ static void apply_fresh(void *arg)
         set_up_log(daemon, fresh->settings);
         flow_apply(daemon->flow, fresh);
         watch_files(daemon);
-        log_info(NULL, "reloaded: %u queues, %u hooks", fresh->queue_count,
-                 fresh->settings->hooks.count);
+        autofree char *size = size_of(fresh);
+        log_info(NULL, "reloaded: %s", size);
     }
     if (daemon->phase == PHASE_RUNNING)
         systemd_ready();
@@ -489,8 +497,8 @@ int main(int argc, char **argv)
         return EX_OK;
     }
     set_up_log(&daemon, snapshot->settings);
-    log_info(NULL, "cvnotifyd %s, configuration %s: %u queues, %u hooks", CVNOTIFYD_VERSION,
-             snapshot->path, snapshot->queue_count, snapshot->settings->hooks.count);
+    autofree char *size = size_of(snapshot);
+    log_info(NULL, "cvnotifyd %s, configuration %s: %s", CVNOTIFYD_VERSION, snapshot->path, size);
     build(&daemon, snapshot);
     loop_run(daemon.loop);
     /* The worker may hang in a file that does not answer: then the next TERM ends us. */

@@ -19,6 +19,11 @@ static inline bool str_is_space(char c)
 {
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
+/* What makes a regular noun's plural: "" for one, else "s". */
+static inline const char *str_plural(unsigned count)
+{
+    return count == 1 ? "" : "s";
+}
 /* Points past leading white space and cuts trailing white space off, in place. */
 char *str_trim(char *text);
 /* Whole text is one decimal number from 0 to max. */

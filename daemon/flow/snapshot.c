@@ -228,8 +228,8 @@ static void check_unique(const struct config_objects *objects, size_t name_offse
 
         for (unsigned j = 0; name != NULL && j < i; j++) {
             if (str_equal(name, *(char **)((char *)objects->items[j] + name_offset)))
-                mistakes_at_key(mistakes, map, "name", "name: there is a %s \"%s\" already", what,
-                                name);
+                mistakes_at_key(mistakes, map, "name", "name: another %s is called \"%s\" already",
+                                what, name);
         }
     }
 }

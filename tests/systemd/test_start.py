@@ -72,7 +72,7 @@ def test_a_reload_puts_a_good_file_in_force(either, queue, scripts):
     # when it is reloaded with another hook
     either.configure({"queues": [queue.config()], "hooks": [exec_hook("new", "*", scripts.recording("new"))]})
     systemctl("reload", UNIT)
-    wait_until(lambda: either.logged("reloaded: 1 queues, 1 hooks"), 5, "the reload")
+    wait_until(lambda: either.logged("reloaded: 1 queue, 1 hook"), 5, "the reload")
     # then that one runs, in the same process
     queue.post(messages.training())
     wait_until(queue.is_empty, 15, "the queue to be empty")

@@ -83,7 +83,7 @@ def test_a_sas_comes_as_a_credential(either, azurite, queue, scripts):
     assert len(scripts.runs()) == 1
     # and a reload works as well, though -t runs beside the daemon
     assert call("systemctl", "reload", "cvnotifyd").returncode == 0
-    assert wait_until(lambda: either.logged("reloaded: 1 queues, 1 hooks"), 5, "the reload")
+    assert wait_until(lambda: either.logged("reloaded: 1 queue, 1 hook"), 5, "the reload")
     # and the SAS is nowhere in the journal
     signature = secret.read_text().strip().partition("sig=")[2].partition("&")[0]
     assert signature and not either.logged(signature[:20])

@@ -541,13 +541,13 @@ static void names_are_unique(void **state)
     load_bad(fixture,
              "queues:\n- {name: e, url: '" QUEUE_URL "', " SAS "}\n- {name: e, url: '" QUEUE_URL
              "2', " SAS "}\n",
-             "there is a queue \"e\" already");
+             "another queue is called \"e\" already");
     load_bad(fixture,
              "queues:\n- {name: e, url: '" QUEUE_URL "', " SAS "}\n- {name: f, url: '" QUEUE_URL
              "', " SAS "}\n",
              "reads the same queue already");
     write_file(fixture, "conf.d/10.yaml", HOOK("a"));
-    load_bad(fixture, QUEUE HOOK("a"), "there is a hook \"a\" already");
+    load_bad(fixture, QUEUE HOOK("a"), "another hook is called \"a\" already");
 }
 
 static void who_we_are_is_said_once(void **state)
