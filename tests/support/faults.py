@@ -117,36 +117,31 @@ def with_bom(exchange):
     exchange.send(real._replace(body=b"\xef\xbb\xbf" + real.body if real.body else b""))
 
 
-def endless(exchange):
-    """A body that never ends, as fast as it is taken."""
-    exchange.raw(exchange.head(Reply(200), **{"Content-Length": None, "Connection": "close"})
-                 + b"<?xml version='1.0'?><QueueMessagesList>")
+def pour(exchange, data):
+    """Sends this again and again, as fast as it is taken."""
     try:
         while not exchange.service.closing.is_set():
-            exchange.raw(b"<QueueMessag/>" * 4096)
+            exchange.raw(data)
     except OSError:
         pass
     exchange.close()
+
+
+def endless(exchange):
+    """A body that never ends."""
+    exchange.raw(exchange.head(Reply(200), **{"Content-Length": None, "Connection": "close"})
+                 + b"<?xml version='1.0'?><QueueMessagesList>")
+    pour(exchange, b"<QueueMessag/>" * 4096)
 
 
 def endless_headers(exchange):
     exchange.raw(b"HTTP/1.1 200 OK\r\n")
-    try:
-        while not exchange.service.closing.is_set():
-            exchange.raw(b"x-ms-more: and more of it\r\n" * 64)
-    except OSError:
-        pass
-    exchange.close()
+    pour(exchange, b"x-ms-more: and more of it\r\n" * 64)
 
 
 def endless_interims(exchange):
     """Promises of an answer."""
-    try:
-        while not exchange.service.closing.is_set():
-            exchange.raw(b"HTTP/1.1 100 Continue\r\n\r\n" * 64)
-    except OSError:
-        pass
-    exchange.close()
+    pour(exchange, b"HTTP/1.1 100 Continue\r\n\r\n" * 64)
 
 
 def with_another_behind(exchange):
