@@ -30,6 +30,7 @@ struct flow {
     struct lanes *lanes;
     struct stations stations;
     unsigned retired;            /* stations */
+    unsigned holds;              /* of enum flow_hold */
     struct timer sweep_timer;    /* frees the retired, from the loop */
     struct listener_counts gone; /* of the listeners that are no more */
 };
@@ -81,6 +82,7 @@ static void add_station(struct flow *flow, const struct queue_plan *plan)
                                        .arg = flow};
 
     station->listener = listener_new(&context, flow->generation, plan);
+    listener_hold(station->listener, flow->holds != 0);
     TAILQ_INSERT_TAIL(&flow->stations, station, entry);
 }
 
@@ -204,6 +206,15 @@ void flow_poll_now(struct flow *flow)
         listener_poll_now(station->listener);
 }
 
+void flow_hold(struct flow *flow, enum flow_hold reason, bool held)
+{
+    struct station *station;
+
+    flow->holds = held ? flow->holds | reason : flow->holds & ~(unsigned)reason;
+    TAILQ_FOREACH (station, &flow->stations, entry)
+        listener_hold(station->listener, flow->holds != 0);
+}
+
 void flow_drain(struct flow *flow)
 {
     struct station *station;
@@ -247,6 +258,8 @@ bool flow_is_exhausted(const struct flow *flow, unsigned tries, const struct err
     const struct station *station;
 
     *ret_err = NULL;
+    if (flow->holds != 0)
+        return false;
     TAILQ_FOREACH (station, &flow->stations, entry) {
         const struct err *err;
         unsigned failures = listener_failures(station->listener, &err);
@@ -288,6 +301,16 @@ bool flow_is_alive(const struct flow *flow)
     return true;
 }
 
+/* Why nothing is asked for, as the status tells it; NULL when nothing holds. */
+static const char *hold_text(const struct flow *flow)
+{
+    if ((flow->holds & FLOW_HOLD_ORPHANS) != 0)
+        return "runs that outlived an earlier daemon are being ended";
+    if ((flow->holds & FLOW_HOLD_LEDGER) != 0)
+        return "the ledger can not be written";
+    return NULL;
+}
+
 char *flow_status(const struct flow *flow)
 {
     const struct station *station;
@@ -297,6 +320,8 @@ char *flow_status(const struct flow *flow)
 
     sum(flow, &counts);
     buf_init(&troubles, BUF_ANY_SIZE);
+    if (hold_text(flow) != NULL)
+        buf_printf(&troubles, "; not polling: %s", hold_text(flow));
     TAILQ_FOREACH (station, &flow->stations, entry) {
         if (station->retired)
             continue;

@@ -17,6 +17,12 @@ struct loop;
 struct snapshot;
 struct worker;
 
+/* Why nothing is asked for. */
+enum flow_hold {
+    FLOW_HOLD_ORPHANS = 1 << 0, /* runs of an earlier daemon are being ended */
+    FLOW_HOLD_LEDGER = 1 << 1,  /* the ledger can not be written */
+};
+
 struct flow_context {
     struct loop *loop;
     struct worker *worker;
@@ -39,6 +45,10 @@ const struct snapshot *flow_snapshot(const struct flow *flow);
  * hooks are forgotten. */
 void flow_apply(struct flow *flow, struct snapshot *snapshot);
 void flow_poll_now(struct flow *flow);
+/* Puts a hold on all queues, those of later reloads too, or takes it away. While there is any, no Get is
+ * sent, what is in hand goes on, and the flow is alive but not exhausted. Without the last, all queues
+ * are polled at once. */
+void flow_hold(struct flow *flow, enum flow_hold reason, bool held);
 /* Asks for no more messages; what has begun goes on. flow_is_idle tells when it is over. */
 void flow_drain(struct flow *flow);
 /* Stops the running hooks and gives their messages back. */

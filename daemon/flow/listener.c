@@ -46,6 +46,7 @@ struct listener {
     struct trouble getting, poisoning, deleting, hiding;
     bool answered;
     bool empty; /* the last Get found nothing */
+    bool held;
     bool draining;
 };
 
@@ -297,8 +298,8 @@ static void poll_queue(struct listener *listener)
 {
     unsigned count = room(listener);
 
-    /* Without room, the end of a delivery sets the timer. */
-    if (listener->draining || listener->get != NULL || count == 0)
+    /* Without room, the end of a delivery sets the timer; when held, the release. */
+    if (listener->draining || listener->held || listener->get != NULL || count == 0)
         return;
     listener->get_asked_ms = clock_mono_ms();
     listener->get =
@@ -410,6 +411,15 @@ void listener_use_hooks(struct listener *listener, struct generation *generation
     }
 }
 
+void listener_hold(struct listener *listener, bool held)
+{
+    bool released = listener->held && !held;
+
+    listener->held = held;
+    if (released)
+        timer_set(&listener->timer, 0);
+}
+
 void listener_poll_now(struct listener *listener)
 {
     retry_reset(&listener->retry);
@@ -483,7 +493,7 @@ const char *listener_trouble(const struct listener *listener)
 bool listener_is_alive(const struct listener *listener)
 {
     return listener->get != NULL || timer_is_set(&listener->timer) || room(listener) == 0 ||
-           listener->draining;
+           listener->draining || listener->held;
 }
 
 void listener_count(const struct listener *listener, struct listener_counts *ret_counts)

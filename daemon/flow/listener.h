@@ -42,6 +42,8 @@ const struct queue_plan *listener_plan(const struct listener *listener);
 struct delivery *listener_give_up(struct listener *listener, const char *message_id);
 /* New messages get this configuration's hooks, and so do those that have not begun. */
 void listener_use_hooks(struct listener *listener, struct generation *generation);
+/* No Get while held; one that is under way is taken as it comes. The release polls at once. */
+void listener_hold(struct listener *listener, bool held);
 /* Polls now and forgets its back-offs. */
 void listener_poll_now(struct listener *listener);
 /* A reload that leaves the queue as it is: secrets in files are read again, and it polls now. */
@@ -63,7 +65,8 @@ bool listener_is_empty(const struct listener *listener);
 unsigned listener_failures(const struct listener *listener, const struct err **ret_err);
 /* What is wrong with its requests, a sentence; NULL when all is well. */
 const char *listener_trouble(const struct listener *listener);
-/* Whether it makes progress: a timer is armed, a request is under way, or its places are taken. */
+/* Whether it makes progress: a timer is armed, a request is under way, its places are taken, or
+ * it is held. */
 bool listener_is_alive(const struct listener *listener);
 
 struct listener_counts {
