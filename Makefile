@@ -9,7 +9,7 @@ CC       ?= cc
 BUILD    ?= build/release
 CFLAGS   ?= -O2 -g
 
-PACKAGES := libcurl libevent_core expat libcrypto libsystemd yaml-0.1 yajl
+PACKAGES := libcurl libevent_core expat libcrypto libsystemd sqlite3 yaml-0.1 yajl
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
             -Wwrite-strings -Wformat=2 -Wvla -Wundef -Wswitch-enum
 override CPPFLAGS += -Idaemon -D_GNU_SOURCE -DCVNOTIFYD_VERSION='"$(VERSION)"' $(PKG_CFLAGS)

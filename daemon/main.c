@@ -51,6 +51,9 @@ struct daemon {
     struct worker *worker;
     struct children *children;
     struct ledger *ledger;
+    struct err ledger_err; /* why it can not be written; "" when it can */
+    unsigned ledger_tries; /* that failed, in a row */
+    int64_t started_ms;    /* wall clock */
     struct flow *flow;
     struct timer deadline; /* of the phase: for being ready, for stopping */
     struct timer watchdog_timer;
@@ -212,6 +215,15 @@ static void on_terminate(void *arg)
 
 /* --- being ready --- */
 
+static void tell_status(const struct daemon *daemon)
+{
+    autofree char *status = flow_status(daemon->flow);
+    bool broken = daemon->ledger_tries > 0;
+
+    systemd_status("%s%s%s", status, broken ? "; ledger can not be written: " : "",
+                   broken ? daemon->ledger_err.text : "");
+}
+
 static void become_ready(struct daemon *daemon)
 {
     if (daemon->phase != PHASE_STARTING)
@@ -219,8 +231,7 @@ static void become_ready(struct daemon *daemon)
     daemon->phase = PHASE_RUNNING;
     timer_clear(&daemon->deadline);
     log_info(NULL, "ready");
-    autofree char *status = flow_status(daemon->flow);
-    systemd_status("%s", status);
+    tell_status(daemon);
     systemd_ready();
 }
 
@@ -267,10 +278,13 @@ static void on_once(void *arg)
 
 static void on_status(void *arg)
 {
-    struct daemon *daemon = arg;
-    autofree char *status = flow_status(daemon->flow);
+    tell_status(arg);
+}
 
-    systemd_status("%s", status);
+static void status_changed(struct daemon *daemon)
+{
+    if (!timer_is_set(&daemon->status_timer))
+        timer_set(&daemon->status_timer, STATUS_EVERY_MS);
 }
 
 static void on_watchdog(void *arg)
@@ -290,12 +304,65 @@ static void on_changed(void *arg, bool news)
 
     if (daemon->phase == PHASE_STARTING && flow_has_answered(daemon->flow))
         timer_set(&daemon->deadline, 0);
-    if (news && !timer_is_set(&daemon->status_timer))
-        timer_set(&daemon->status_timer, STATUS_EVERY_MS);
+    if (news)
+        status_changed(daemon);
     if (daemon->options.once)
         timer_set(&daemon->once_timer, 0);
     stop_if_idle(daemon);
 }
+
+/* --- the ledger --- */
+
+/* Nothing that a hook does can be put on record: no more is begun until it can be. */
+static void on_ledger_broken(void *arg, const struct err *err, int64_t delay_ms)
+{
+    struct daemon *daemon = arg;
+    bool news = daemon->ledger_tries == 0 || !str_equal(daemon->ledger_err.text, err->text);
+    char wait[UNIT_TEXT_MAX];
+
+    if (delay_ms == 0) {
+        log_err(
+            NULL,
+            "ledger can not be written at the end: %s; hooks that were done since may run again",
+            err->text);
+        return;
+    }
+    daemon->ledger_err = *err;
+    daemon->ledger_tries++;
+    log_write(news ? LOG_LEVEL_ERR : LOG_LEVEL_DEBUG, NULL,
+              "ledger can not be written: %s; no message is taken until it can be, next try in %s",
+              err->text, unit_duration_human(delay_ms, wait));
+    flow_hold(daemon->flow, FLOW_HOLD_LEDGER, true);
+    status_changed(daemon);
+    if (!daemon->options.once || daemon->ledger_tries < ONCE_TRIES ||
+        daemon->phase >= PHASE_DRAINING)
+        return;
+    daemon->exit_status = EX_UNAVAILABLE;
+    drain(daemon);
+}
+
+static void on_ledger_works(void *arg)
+{
+    struct daemon *daemon = arg;
+
+    if (daemon->ledger_tries > 0)
+        log_info(NULL, "ledger can be written again");
+    daemon->ledger_tries = 0;
+    flow_hold(daemon->flow, FLOW_HOLD_LEDGER, false);
+    status_changed(daemon);
+}
+
+static void on_ledger_mended(void *arg, const char *text)
+{
+    (void)arg;
+    log_err(NULL, "%s", text);
+}
+
+static const struct ledger_events ledger_events = {
+    .broken = on_ledger_broken,
+    .works = on_ledger_works,
+    .mended = on_ledger_mended,
+};
 
 /* --- reload --- */
 
@@ -370,6 +437,7 @@ static void apply_fresh(void *arg)
         warn_of_restart(flow_snapshot(daemon->flow)->settings, fresh->settings);
         set_up_log(daemon, fresh->settings);
         flow_apply(daemon->flow, fresh);
+        ledger_keep_history(daemon->ledger, fresh->settings->history_days);
         watch_files(daemon);
         autofree char *size = size_of(fresh);
         log_info(NULL, "reloaded: %s", size);
@@ -430,14 +498,21 @@ static void prepare_process(void)
     umask(022);
 }
 
-static void build(struct daemon *daemon, struct snapshot *snapshot)
+/* Takes the snapshot. False when the ledger must not be used. */
+static bool build(struct daemon *daemon, struct snapshot *snapshot, struct err *err)
 {
     struct flow_context context;
 
+    daemon->started_ms = clock_wall_ms();
     daemon->loop = loop_new();
     daemon->worker = worker_new(daemon->loop);
+    daemon->ledger = ledger_open(daemon->loop, daemon->worker, snapshot->settings->state_dir,
+                                 &ledger_events, daemon, err);
+    if (daemon->ledger == NULL) {
+        snapshot_free(snapshot);
+        return false;
+    }
     daemon->children = children_new(daemon->loop, daemon->worker);
-    daemon->ledger = ledger_open(daemon->loop);
     timer_init(&daemon->deadline, daemon->loop, on_deadline, daemon);
     timer_init(&daemon->watchdog_timer, daemon->loop, on_watchdog, daemon);
     timer_init(&daemon->status_timer, daemon->loop, on_status, daemon);
@@ -460,12 +535,25 @@ static void build(struct daemon *daemon, struct snapshot *snapshot)
     timer_set(&daemon->deadline, READY_AFTER_MS);
     if (systemd_watchdog_interval_ms() > 0)
         timer_set(&daemon->watchdog_timer, systemd_watchdog_interval_ms());
+    if (ledger_is_broken(daemon->ledger))
+        flow_hold(daemon->flow, FLOW_HOLD_LEDGER, true);
+    ledger_keep_history(daemon->ledger, snapshot->settings->history_days);
+    return true;
+}
+
+/* With `--once`: whether messages of this run are still in their queues. */
+static void note_undeleted(struct daemon *daemon)
+{
+    if (daemon->options.once && daemon->exit_status == EX_OK &&
+        ledger_count_undeleted(daemon->ledger, daemon->started_ms) > 0)
+        daemon->exit_status = EX_TEMPFAIL;
 }
 
 /* The reverse of build. Nothing runs any more. */
 static void tear_down(struct daemon *daemon)
 {
     worker_free(daemon->worker);
+    note_undeleted(daemon);
     children_free(daemon->children);
     watch_free(daemon->watch);
     flow_free(daemon->flow);
@@ -482,6 +570,7 @@ static void tear_down(struct daemon *daemon)
 int main(int argc, char **argv)
 {
     struct daemon daemon = {.options = options_parse(argc, argv)};
+    struct err err;
 
     prepare_process();
     struct snapshot *snapshot =
@@ -499,13 +588,17 @@ int main(int argc, char **argv)
     set_up_log(&daemon, snapshot->settings);
     autofree char *size = size_of(snapshot);
     log_info(NULL, "cvnotifyd %s, configuration %s: %s", CVNOTIFYD_VERSION, snapshot->path, size);
-    build(&daemon, snapshot);
+    if (!build(&daemon, snapshot, &err)) {
+        log_err(NULL, "%s", err.text);
+        daemon.exit_status = EX_CONFIG;
+        worker_free(daemon.worker);
+        loop_free(daemon.loop);
+        return daemon.exit_status;
+    }
     loop_run(daemon.loop);
     /* The worker may hang in a file that does not answer: then the next TERM ends us. */
     signal(SIGTERM, SIG_DFL);
     signal(SIGINT, SIG_DFL);
-    if (daemon.options.once && daemon.exit_status == EX_OK && ledger_count(daemon.ledger) > 0)
-        daemon.exit_status = EX_TEMPFAIL; /* what the ledger holds is not deleted */
     tear_down(&daemon);
     log_info(NULL, "ended");
     return daemon.exit_status;

@@ -195,15 +195,11 @@ static void write_member(struct json_writer *writer, const char *name, const cha
     json_write_text(writer, value);
 }
 
-/* `project/iteration`, or the project alone; left out when there is no project. */
-static void write_subject(struct json_writer *writer, const struct event *event)
+char *event_subject(const struct event *event)
 {
-    if (event->project_id == NULL)
-        return;
-    autofree char *both = event->iteration_id == NULL
-                              ? NULL
-                              : xasprintf("%s/%s", event->project_id, event->iteration_id);
-    write_member(writer, "subject", both != NULL ? both : event->project_id);
+    if (event->project_id == NULL || event->iteration_id == NULL)
+        return xstrdup(event->project_id);
+    return xasprintf("%s/%s", event->project_id, event->iteration_id);
 }
 
 void event_document(const struct event *event, const char *id, const char *source, int64_t time_ms,
@@ -211,6 +207,7 @@ void event_document(const struct event *event, const char *id, const char *sourc
 {
     struct json_writer *writer = json_writer_new();
     autofree char *type = xasprintf("customvision.%s", event->name);
+    autofree char *subject = event_subject(event);
     char time[DATE_TEXT_MAX];
     size_t len;
 
@@ -220,7 +217,8 @@ void event_document(const struct event *event, const char *id, const char *sourc
     write_member(writer, "id", id);
     write_member(writer, "source", source);
     write_member(writer, "type", type);
-    write_subject(writer, event);
+    if (subject != NULL)
+        write_member(writer, "subject", subject);
     write_member(writer, "time", time);
     if (event->data != NULL) {
         json_write_name(writer, "data");

@@ -55,6 +55,8 @@ bool event_pattern_is_known(const char *pattern);
 /* Every event's name, ending with NULL. */
 const char *const *event_names(void);
 
+/* project[/iteration], in fresh memory; NULL when it has no project. */
+char *event_subject(const struct event *event);
 /* Appends the event as one CloudEvents 1.0 JSON document without a line end: id, source, type
  * (`customvision.` + name), subject (project[/iteration]), time, data. */
 void event_document(const struct event *event, const char *id, const char *source, int64_t time_ms,

@@ -56,11 +56,13 @@ struct delivery {
     struct dispatch dispatch;
     struct step *step; /* the one that `run` is about */
     struct run *run;
-    struct ledger_op *op;
+    struct ledger_entry *entry;
+    struct ledger_op *op;       /* what the ledger knows is being asked */
     struct log_field fields[8]; /* for the line of the log that is being written */
 
     struct settle *settle;
     struct settle_spec settle_spec; /* what to do once no renewal is under way */
+    char *stored_reason;            /* its poison record is stored already */
     char *record;
     const char *reason;      /* of poison; the step's, or static */
     const char *rejected_by; /* a hook; NULL */
@@ -140,11 +142,13 @@ void delivery_free(struct delivery *delivery)
     renewal_done(&delivery->renewal);
     ledger_cancel(delivery->op);
     run_cancel(delivery->run);
+    ledger_entry_free(delivery->entry);
     dispatch_done(&delivery->dispatch);
     event_discard(delivery->event);
     lease_done(&delivery->lease);
     generation_drop(delivery->generation);
     free((char *)(uintptr_t)delivery->message.id);
+    free(delivery->stored_reason);
     free(delivery->record);
     free(delivery->text);
     free(delivery);
@@ -155,7 +159,7 @@ static void finish(struct delivery *delivery, enum delivery_end end)
     const struct delivery_context *context = delivery->context;
 
     if (end == DELIVERY_DONE || end == DELIVERY_UNMATCHED || end == DELIVERY_POISONED)
-        ledger_deleted(context->ledger, context->plan->url, delivery->message.id);
+        ledger_deleted(delivery->entry, delivery_end_name(end));
     context->ended(context->arg, delivery, end);
     delivery_free(delivery);
 }
@@ -262,6 +266,14 @@ static void let_go(struct delivery *delivery, const struct err *err)
     finish(delivery, DELIVERY_LOST);
 }
 
+/* Should the message come again, it is deleted without a second record. */
+static void on_stored(void *arg)
+{
+    struct delivery *delivery = arg;
+
+    ledger_stored(delivery->entry, delivery->reason, delivery->rejected_by);
+}
+
 static void on_settled(void *arg, enum settle_end end, const struct err *err)
 {
     struct delivery *delivery = arg;
@@ -308,6 +320,7 @@ static void settle(struct delivery *delivery, enum settle_what what, int64_t hid
         .what = what,
         .hide_ms = hide_ms,
         .record = delivery->record,
+        .stored = on_stored,
         .failed = on_settle_failed,
     };
     delivery->end = end;
@@ -363,7 +376,8 @@ static void poison(struct delivery *delivery, const char *reason, const struct s
     free(done);
     delivery->reason = reason;
     delivery->rejected_by = record.hook;
-    settle(delivery, SETTLE_POISON, 0, DELIVERY_POISONED);
+    settle(delivery, delivery->stored_reason != NULL ? SETTLE_DELETE : SETTLE_POISON, 0,
+           DELIVERY_POISONED);
 }
 
 /* Hides the message until its next try, unless too little of its life would be left then. */
@@ -484,15 +498,13 @@ static const struct renewal_events renewal_events = {
 void delivery_adopt(struct delivery *delivery, const struct queue_message *message,
                     int64_t asked_ms)
 {
-    const struct delivery_context *context = delivery->context;
-
     log_info(fields_of(delivery, NULL), "message was delivered to us again while we work on it; "
                                         "going on under its new receipt");
     delivery->message.dequeue_count = message->dequeue_count;
     delivery->gone = false;
     lease_renewed(&delivery->lease, message->pop_receipt, asked_ms, delivery->lease.length_ms);
     renewal_start(&delivery->renewal);
-    ledger_received_again(context->ledger, context->plan->url, delivery->message.id);
+    ledger_received_again(delivery->entry);
 }
 
 void delivery_move(struct delivery *delivery, const struct delivery_context *context)
@@ -564,7 +576,7 @@ static void run_step(struct delivery *delivery, struct step *step)
     set_state(delivery, DELIVERY_STEPPING);
     run_start(
         &(struct run_spec){
-            .ledger = context->ledger,
+            .entry = delivery->entry,
             .lanes = context->lanes,
             .settings = run_settings,
             .message = &delivery->message,
@@ -638,12 +650,16 @@ static void plan(struct delivery *delivery)
     dispatch_init(&delivery->dispatch, hooks, count, delivery->event, delivery->message.queue);
 }
 
-static void on_ledger_read(void *arg, const struct ledger_message *known, const struct err *err)
+static void on_ledger_read(void *arg, const struct ledger_message *known)
 {
     struct delivery *delivery = arg;
 
-    (void)err;
     delivery->op = NULL;
+    if (known->stored_reason != NULL) {
+        delivery->stored_reason = xstrdup(known->stored_reason);
+        poison(delivery, delivery->stored_reason, NULL);
+        return;
+    }
     if (delivery->undecodable != NULL) {
         poison(delivery, delivery->undecodable, NULL);
         return;
@@ -662,15 +678,12 @@ static void on_ledger_read(void *arg, const struct ledger_message *known, const 
 
 void delivery_begin(struct delivery *delivery)
 {
-    const struct delivery_context *context = delivery->context;
-
     if (delivery->event != NULL)
         plan(delivery);
     if (delivery->event != NULL && strcmp(delivery->event->name, "connection.test") == 0)
         log_info(fields_of(delivery, NULL), "connection test received: the link works");
     renewal_start(&delivery->renewal);
-    delivery->op = ledger_receive(context->ledger, context->plan->url, delivery->message.id,
-                                  on_ledger_read, delivery);
+    delivery->op = ledger_read(delivery->entry, on_ledger_read, delivery);
 }
 
 struct delivery *delivery_new(const struct delivery_context *context, struct generation *generation,
@@ -693,6 +706,17 @@ struct delivery *delivery_new(const struct delivery_context *context, struct gen
         .inserted_ms = message->inserted_ms,
         .dequeue_count = message->dequeue_count,
     };
+    autofree char *subject = delivery->event != NULL ? event_subject(delivery->event) : NULL;
+    delivery->entry = ledger_entry_new(
+        context->ledger, &(struct ledger_receipt){
+                             .queue_url = context->plan->url,
+                             .message_id = message->id,
+                             .event = delivery->event != NULL ? delivery->event->name : NULL,
+                             .subject = subject,
+                             .inserted_ms = message->inserted_ms,
+                             .expires_ms = message->expires_ms,
+                             .dequeue_count = message->dequeue_count,
+                         });
     renewal_init(&delivery->renewal, context->loop, context->queue, &delivery->lease,
                  delivery->message.id, request_timeout(delivery), &renewal_events, delivery);
     log_debug(fields_of(delivery, NULL), "message received, dequeue count %u",
@@ -717,8 +741,6 @@ bool delivery_is_settling(const struct delivery *delivery)
 
 void delivery_rematch(struct delivery *delivery, struct generation *generation)
 {
-    const struct delivery_context *context = delivery->context;
-
     if (!is_waiting(delivery) || delivery->has_begun)
         return;
     leave_lane(delivery);
@@ -728,13 +750,19 @@ void delivery_rematch(struct delivery *delivery, struct generation *generation)
     delivery->generation = generation;
     plan(delivery);
     set_state(delivery, DELIVERY_READING);
-    delivery->op = ledger_read(context->ledger, context->plan->url, delivery->message.id,
-                               on_ledger_read, delivery);
+    delivery->op = ledger_read(delivery->entry, on_ledger_read, delivery);
 }
 
-/* No longer waits for a turn, and lets others have the message. */
+/* Whether nothing has happened to it yet but waiting: for the ledger, or for a turn. */
+static bool is_idle(const struct delivery *delivery)
+{
+    return delivery->op != NULL || is_waiting(delivery);
+}
+
+/* No longer waits, and lets others have the message. */
 static void give_back(struct delivery *delivery)
 {
+    ledger_cancel(take(delivery->op));
     leave_lane(delivery);
     release(delivery);
 }
@@ -744,7 +772,7 @@ void delivery_drain(struct delivery *delivery)
     delivery->draining = true;
     if (delivery->notice != NULL)
         notice_drain(delivery->notice);
-    else if (is_waiting(delivery) && !delivery->has_begun)
+    else if (is_idle(delivery) && !delivery->has_begun)
         give_back(delivery);
 }
 
@@ -755,7 +783,7 @@ void delivery_interrupt(struct delivery *delivery)
         notice_stop(delivery->notice);
     } else if (delivery->settle != NULL) {
         settle_hurry(delivery->settle);
-    } else if (is_waiting(delivery)) {
+    } else if (is_idle(delivery)) {
         give_back(delivery);
     } else if (delivery->run != NULL) {
         run_stop(delivery->run);

@@ -33,7 +33,8 @@ static void forget_texts(struct step *step)
 {
     free((char *)(uintptr_t)step->record.reason);
     free((char *)(uintptr_t)step->record.tail);
-    step->record.reason = step->record.tail = NULL;
+    free((char *)(uintptr_t)step->record.published);
+    step->record.reason = step->record.tail = step->record.published = NULL;
 }
 
 void dispatch_done(struct dispatch *dispatch)
@@ -94,6 +95,7 @@ static void recall_step(struct step *step, const struct ledger_step *known,
     step->record.hook = hook;
     step->record.reason = xstrdup(known->reason);
     step->record.tail = xstrdup(known->tail);
+    step->record.published = xstrdup(known->published);
     switch (known->state) {
     case LEDGER_DONE:
         step->state = STEP_DONE;
@@ -197,7 +199,10 @@ void dispatch_ended(struct step *step, const struct hook_result *result,
     forget_texts(step);
     step->record.exit_status = result->exit_status;
     step->record.ended_ms = wall_ms;
+    step->record.duration_ms = result->duration_ms;
+    step->record.started_ms = wall_ms - result->duration_ms;
     step->record.tail = xstrdup(result->tail);
+    step->record.published = xstrdup(result->published);
     switch (result->outcome) {
     case HOOK_DONE:
         step->state = STEP_DONE;

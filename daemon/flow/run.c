@@ -36,16 +36,14 @@ static void record(struct run *run, ledger_done_fn *done)
 {
     const struct run_spec *spec = &run->spec;
 
-    run->op = ledger_record(spec->ledger, spec->message->queue_url, spec->message->id,
-                            &spec->step->record, done, run);
+    run->op = ledger_record(spec->entry, &spec->step->record, done, run);
 }
 
 /* The step's end is durable: the next one may begin. */
-static void on_end_recorded(void *arg, const struct err *err)
+static void on_end_recorded(void *arg)
 {
     struct run *run = arg;
 
-    (void)err; /* a ledger in memory always answers */
     run->op = NULL;
     finish(run);
 }
@@ -115,19 +113,23 @@ static void start_hook(struct run *run)
         hook_run_start(step->hook, run->spec.message, step->record.attempts + 1, on_hook_done, run);
 }
 
-static void on_start_recorded(void *arg, const struct err *err)
+/* It does not begin after all. */
+static void take_back(struct run *run)
+{
+    run->spec.step->record.state = LEDGER_INTERRUPTED;
+    record(run, on_end_recorded);
+}
+
+static void on_start_recorded(void *arg)
 {
     struct run *run = arg;
 
-    (void)err;
     run->op = NULL;
     if (run->spec.may_begin(run->spec.arg)) {
         start_hook(run);
         return;
     }
-    /* It does not begin after all. */
-    run->spec.step->record.state = LEDGER_INTERRUPTED;
-    record(run, on_end_recorded);
+    take_back(run);
 }
 
 /* Whether something stands in the way now that the turn has come: much may have changed meanwhile. */
@@ -151,6 +153,7 @@ static void take_turn(void *arg)
         start_hook(run);
     } else {
         run->spec.step->record.state = LEDGER_STARTED;
+        run->spec.step->record.started_ms = clock_wall_ms();
         record(run, on_start_recorded);
     }
 }
@@ -179,8 +182,19 @@ bool run_is_running(const struct run *run)
 
 void run_stop(struct run *run)
 {
-    if (run->hook_run != NULL)
+    if (run->hook_run != NULL) {
         hook_run_stop(run->hook_run);
+        return;
+    }
+    if (run->op == NULL)
+        return;
+    /* What is to be written is written all the same, if the disk still does that. */
+    ledger_cancel(take(run->op));
+    if (!run->begun && run->spec.step->record.state == LEDGER_STARTED) {
+        take_back(run);
+        ledger_cancel(take(run->op));
+    }
+    finish(run);
 }
 
 void run_cancel(struct run *run)

@@ -11,14 +11,14 @@
 
 struct hook_message;
 struct lanes;
-struct ledger;
+struct ledger_entry;
 struct log_field;
 struct queue_settings;
 struct run;
 struct step;
 
 struct run_spec {
-    struct ledger *ledger;
+    struct ledger_entry *entry; /* of the message */
     struct lanes *lanes;
     const struct hook_message *message;
     struct step *step;
@@ -41,7 +41,7 @@ void run_start(const struct run_spec *spec, struct run **ret_run);
 bool run_is_waiting(const struct run *run);
 /* Whether the hook runs now. */
 bool run_is_running(const struct run *run);
-/* Stops the hook if it runs; ended still fires. */
+/* Stops the hook if it runs, and waits for no record; ended still fires, perhaps from inside. */
 void run_stop(struct run *run);
 /* Forgets a run that is not running; ended will not fire. NULL is fine. */
 void run_cancel(struct run *run);

@@ -98,6 +98,7 @@ static void ended(struct settle *settle, const struct queue_answer *answer, cons
 static void put(struct settle *settle, const struct err *err)
 {
     if (err == NULL) {
+        settle->spec.stored(settle->arg);
         settle->state = STATE_ENDING;
         send_request(settle);
     } else if (err->code == ERR_MISSING && !settle->created) {

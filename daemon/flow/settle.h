@@ -32,6 +32,8 @@ struct settle_spec {
     enum settle_what what;
     int64_t hide_ms;
     const char *record; /* SETTLE_POISON; borrowed until done */
+    /* The poison record is stored; the delete is still to come. */
+    void (*stored)(void *arg);
     /* A delete or a hide failed, and is tried again in delay_ms. */
     void (*failed)(void *arg, const struct err *err, int64_t delay_ms);
 };

@@ -72,6 +72,7 @@ struct hook_result {
     int64_t duration_ms;
     const char *text; /* a sentence for the log when not done: "exit status 3"; NULL when done */
     const char *tail; /* the last output, masked; NULL when none */
+    const char *published; /* values for later steps, a JSON object; NULL when none */
 };
 
 /* Fires exactly once, never from inside start. The run is gone then. */

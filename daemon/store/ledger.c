@@ -1,253 +1,603 @@
 /* SPDX-License-Identifier: MIT */
-/* What was done for which message, in memory. */
+/* What was done for which message: operations, and the batches that carry them to the disk. */
 #include "store/ledger.h"
 
-#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
 
-#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "loop/backoff.h"
 #include "loop/timer.h"
+#include "loop/worker.h"
+#include "store/database.h"
+#include "store/ledger_file.h"
+#include "store/rows.h"
 
-/* All that is known of one message. */
-struct record {
-    char *queue_url;
-    char *message_id;
-    unsigned receipts;
-    struct ledger_step *steps; /* whose texts are the record's */
-    unsigned count;
+#define LAZY_MS        1000 /* what nobody waits for is written with the next batch, or so soon */
+#define RETRY_FIRST_MS 1000
+#define RETRY_CAP_MS   30000
+#define PRUNE_EVERY_MS (INT64_C(24) * 3600 * 1000)
+#define DAY_MS         (INT64_C(24) * 3600 * 1000)
+
+enum op_kind {
+    OP_NOTE, /* its receipts only, or nothing */
+    OP_READ,
+    OP_RECORD,
+    OP_STORED,
+    OP_DELETED,
 };
 
-/* A call whose callback is still to come. */
+/* What one call asks for. */
 struct ledger_op {
-    struct ledger *ledger;
-    struct record *record; /* of a read; NULL when it was deleted meanwhile */
+    enum op_kind kind;
+    struct ledger_entry *entry;
+    unsigned receipts; /* of the entry, when it was asked */
+    int64_t wall_ms;
+    struct ledger_step step;     /* OP_RECORD; texts are the op's */
+    char *reason;                /* OP_STORED; found by OP_READ; of OP_DELETED the outcome */
+    char *hook;                  /* OP_STORED */
+    struct ledger_message found; /* OP_READ */
+    struct ledger_step *found_steps;
     ledger_read_fn *read_done;
-    ledger_done_fn *write_done;
+    ledger_done_fn *done;
     void *arg;
     TAILQ_ENTRY(ledger_op) link;
 };
 
-struct ledger {
-    void *tree; /* of struct record, by message id and queue URL */
-    unsigned count;
-    TAILQ_HEAD(, ledger_op) ops;
-    struct timer timer;
+TAILQ_HEAD(ops, ledger_op);
+
+/* A message in hand. What `row` is, is the worker's. */
+struct ledger_entry {
+    struct ledger *ledger;
+    struct ledger_receipt receipt; /* whose texts are ours */
+    unsigned receipts;             /* seen since it is in hand */
+    unsigned users;                /* its owner, and operations */
+    struct {
+        int64_t number; /* 0: not known */
+        unsigned generation;
+        unsigned receipts; /* of ours that the row counts */
+        unsigned fresh;    /* the same, when the batch is committed */
+        struct rows_message message;
+    } row;
 };
 
-const char *ledger_state_name(enum ledger_state state)
+struct ledger {
+    struct loop *loop;
+    struct worker *worker;
+    struct ledger_file *file; /* the worker's while busy */
+    const struct ledger_events *events;
+    void *arg;
+    struct ops todo;
+    struct ops answers; /* that need no disk */
+    struct ops batch;   /* the worker's while busy */
+    unsigned todo_count, batch_count;
+    struct ledger_op **deleted; /* of the batch, while it is written */
+    unsigned deleted_count;
+    struct worker_job job;
+    struct timer timer; /* the next batch */
+    struct timer answer_timer;
+    struct timer prune_timer;
+    struct backoff backoff;
+    bool busy;
+    bool urgent; /* somebody waits for what is in todo */
+    bool broken;
+    int64_t history_ms;
+    int64_t prune_before_ms; /* 0: nothing to prune in this batch */
+    int64_t prune_place;
+    bool batch_good;
+    struct err batch_err;
+};
+
+/* --- on the worker: a batch --- */
+
+/* The message's row, which counts what we have received. */
+static bool find_row(struct ledger *ledger, const struct ledger_op *op, struct err *err)
 {
-    switch (state) {
-    case LEDGER_STARTED:
-        return "started";
-    case LEDGER_DONE:
-        return "done";
-    case LEDGER_FAILED:
-        return "failed";
-    case LEDGER_LATER:
-        return "later";
-    case LEDGER_REJECTED:
-        return "rejected";
-    case LEDGER_INTERRUPTED:
-        return "interrupted";
+    struct ledger_entry *entry = op->entry;
+    unsigned generation = ledger_file_generation(ledger->file);
+    bool known = entry->row.number != 0 && entry->row.generation == generation;
+    unsigned more = op->receipts - entry->row.fresh;
+
+    if (known && more == 0)
+        return true;
+    if (!rows_receive(ledger_file_rows(ledger->file), &entry->receipt, more, op->wall_ms,
+                      &entry->row.message, err))
+        return false;
+    entry->row.number = entry->row.message.number;
+    entry->row.generation = generation;
+    entry->row.fresh = op->receipts;
+    return true;
+}
+
+static bool read_message(struct rows *rows, struct ledger_op *op, struct err *err)
+{
+    const struct rows_message *message = &op->entry->row.message;
+
+    rows_free_steps(take(op->found_steps), op->found.count);
+    free(take(op->reason));
+    op->found = (struct ledger_message){.receipts = message->receipts};
+    if (message->is_stored && !rows_read_reason(rows, message->number, &op->reason, err))
+        return false;
+    op->found.stored_reason = op->reason;
+    if (!rows_read_steps(rows, message->number, &op->found_steps, &op->found.count, err))
+        return false;
+    op->found.steps = op->found_steps;
+    return true;
+}
+
+static bool apply(struct ledger *ledger, struct ledger_op *op, struct err *err)
+{
+    struct rows *rows = ledger_file_rows(ledger->file);
+
+    if (!find_row(ledger, op, err))
+        return false;
+    int64_t number = op->entry->row.number;
+    switch (op->kind) {
+    case OP_NOTE:
+        return true;
+    case OP_READ:
+        return read_message(rows, op, err);
+    case OP_RECORD:
+        return rows_write_step(rows, number, &op->step, err);
+    case OP_STORED:
+        return rows_mark_stored(rows, number, op->reason, op->hook, op->wall_ms, err);
+    case OP_DELETED:
+        ledger->deleted[ledger->deleted_count++] = op;
+        return true;
     }
-    return "?";
+    return true;
 }
 
-static int compare(const void *a, const void *b)
+static int compare_deleted(const void *a, const void *b)
 {
-    const struct record *x = a, *y = b;
-    int order = strcmp(x->message_id, y->message_id);
+    const struct ledger_op *const *x = a, *const *y = b;
+    int order = strcmp((*x)->reason, (*y)->reason);
+    int64_t p = (*x)->entry->row.number, q = (*y)->entry->row.number;
 
-    return order != 0 ? order : strcmp(x->queue_url, y->queue_url);
+    return order != 0 ? order : (p > q) - (p < q);
 }
 
-static void step_done(struct ledger_step *step)
+/* Messages that were received together have neighbouring rows: a run of them takes one statement. */
+static bool mark_deleted(struct ledger *ledger, struct err *err)
 {
-    free((char *)(uintptr_t)step->hook);
-    free((char *)(uintptr_t)step->reason);
-    free((char *)(uintptr_t)step->tail);
+    struct ledger_op **ops = ledger->deleted;
+    unsigned count = ledger->deleted_count, next;
+
+    qsort(ops, count, sizeof(struct ledger_op *), compare_deleted);
+    for (unsigned i = 0; i < count; i = next) {
+        int64_t first = ops[i]->entry->row.number, last = first;
+
+        for (next = i + 1; next < count && ops[next]->entry->row.number <= last + 1 &&
+                           strcmp(ops[next]->reason, ops[i]->reason) == 0;
+             next++)
+            last = ops[next]->entry->row.number;
+        if (!rows_mark_deleted(ledger_file_rows(ledger->file), first, last, ops[i]->reason,
+                               ops[i]->wall_ms, err))
+            return false;
+    }
+    return true;
 }
 
-static void record_free(void *data)
+static bool write_batch(struct ledger *ledger, struct err *err)
 {
-    struct record *record = data;
+    struct database *database = ledger_file_database(ledger->file);
+    autofree struct ledger_op **deleted = xcalloc(ledger->batch_count, sizeof(struct ledger_op *));
+    struct ledger_op *op;
 
-    for (unsigned i = 0; i < record->count; i++)
-        step_done(&record->steps[i]);
-    free(record->steps);
-    free(record->queue_url);
-    free(record->message_id);
-    free(record);
+    ledger->deleted = deleted;
+    ledger->deleted_count = 0;
+    if (!database_exec(database, "BEGIN IMMEDIATE", err))
+        return false;
+    TAILQ_FOREACH (op, &ledger->batch, link) {
+        if (!apply(ledger, op, err))
+            return false;
+    }
+    if (!mark_deleted(ledger, err))
+        return false;
+    if (ledger->prune_before_ms != 0 &&
+        !rows_prune(ledger_file_rows(ledger->file), ledger->prune_before_ms, &ledger->prune_place,
+                    err))
+        return false;
+    return database_exec(database, "COMMIT", err);
 }
 
-static void answer(const struct ledger_op *op)
+/* Whether the entries' rows are as the batch left them, or as they were. */
+static void close_batch(struct ledger *ledger, bool good)
 {
-    const struct record nothing = {.receipts = 1};
-    const struct record *record = op->record != NULL ? op->record : &nothing;
+    struct ledger_op *op;
 
-    op->read_done(op->arg,
-                  &(struct ledger_message){
-                      .receipts = record->receipts, .steps = record->steps, .count = record->count},
-                  NULL);
+    TAILQ_FOREACH (op, &ledger->batch, link) {
+        struct ledger_entry *entry = op->entry;
+
+        if (good) {
+            entry->row.receipts = entry->row.fresh;
+        } else {
+            entry->row.number = 0;
+            entry->row.fresh = entry->row.receipts;
+        }
+    }
 }
 
-/* Fires what is due, and what the callbacks start meanwhile: an answer from memory is no wait. */
+static void job_run(void *arg)
+{
+    struct ledger *ledger = arg;
+
+    bool good = ledger_file_ready(ledger->file, &ledger->batch_err);
+    if (good && (!TAILQ_EMPTY(&ledger->batch) || ledger->prune_before_ms != 0)) {
+        good = write_batch(ledger, &ledger->batch_err);
+        if (!good)
+            database_rollback(ledger_file_database(ledger->file));
+        close_batch(ledger, good);
+        if (!good)
+            ledger_file_failed(ledger->file, &ledger->batch_err);
+    }
+    ledger->batch_good = good;
+}
+
+/* --- on the loop --- */
+
+static void entry_drop(struct ledger_entry *entry)
+{
+    if (--entry->users > 0)
+        return;
+    free((char *)(uintptr_t)entry->receipt.queue_url);
+    free((char *)(uintptr_t)entry->receipt.message_id);
+    free((char *)(uintptr_t)entry->receipt.event);
+    free((char *)(uintptr_t)entry->receipt.subject);
+    free(entry);
+}
+
+static void op_free(struct ledger_op *op)
+{
+    free((char *)(uintptr_t)op->step.hook);
+    free((char *)(uintptr_t)op->step.reason);
+    free((char *)(uintptr_t)op->step.tail);
+    free((char *)(uintptr_t)op->step.published);
+    rows_free_steps(op->found_steps, op->found.count);
+    free(op->reason);
+    free(op->hook);
+    entry_drop(op->entry);
+    free(op);
+}
+
+/* Fires the callbacks of what is finished. They may start and cancel operations. */
+static void complete(struct ops *finished)
+{
+    struct ledger_op *op;
+
+    while ((op = TAILQ_FIRST(finished)) != NULL) {
+        TAILQ_REMOVE(finished, op, link);
+        if (op->read_done != NULL)
+            op->read_done(op->arg, &op->found);
+        else if (op->done != NULL)
+            op->done(op->arg);
+        op_free(op);
+    }
+}
+
+/* Puts what is to be done into the batch, behind what a failure has left there. */
+static void gather(struct ledger *ledger)
+{
+    TAILQ_CONCAT(&ledger->batch, &ledger->todo, link);
+    ledger->batch_count += ledger->todo_count;
+    ledger->todo_count = 0;
+}
+
+/* Gives the worker what has gathered. */
+static void flush(struct ledger *ledger)
+{
+    if (ledger->busy)
+        return;
+    timer_clear(&ledger->timer);
+    ledger->busy = true;
+    ledger->urgent = false;
+    gather(ledger);
+    worker_submit(ledger->worker, &ledger->job);
+}
+
 static void on_timer(void *arg)
+{
+    flush(arg);
+}
+
+/* Arms the next batch: soon if somebody waits for it. A broken ledger has its own time. */
+static void plan(struct ledger *ledger)
+{
+    if (ledger->busy || ledger->broken)
+        return;
+    if (ledger->urgent)
+        timer_set(&ledger->timer, 0);
+    else if (!TAILQ_EMPTY(&ledger->todo) && !timer_is_set(&ledger->timer))
+        timer_set(&ledger->timer, LAZY_MS);
+}
+
+static struct ledger_op *submit(struct ledger_op *op, bool urgent)
+{
+    struct ledger *ledger = op->entry->ledger;
+
+    TAILQ_INSERT_TAIL(&ledger->todo, op, link);
+    ledger->todo_count++;
+    ledger->urgent |= urgent;
+    plan(ledger);
+    return op;
+}
+
+/* That the messages were received is noted soon. The callbacks may ask for more. */
+static void on_answer_timer(void *arg)
 {
     struct ledger *ledger = arg;
     struct ledger_op *op;
 
-    while ((op = TAILQ_FIRST(&ledger->ops)) != NULL) {
-        struct ledger_op now = *op;
+    while ((op = TAILQ_FIRST(&ledger->answers)) != NULL) {
+        ledger_read_fn *done = op->read_done;
 
-        TAILQ_REMOVE(&ledger->ops, op, link);
-        free(op);
-        if (now.read_done == NULL)
-            now.write_done(now.arg, NULL);
-        else
-            answer(&now);
+        TAILQ_REMOVE(&ledger->answers, op, link);
+        op->read_done = NULL;
+        submit(op, false);
+        if (done != NULL)
+            done(op->arg, &op->found);
     }
 }
 
-struct ledger *ledger_open(struct loop *loop)
+static void tell_news(struct ledger *ledger)
+{
+    autofree char *news = ledger_file_news(ledger->file);
+
+    if (news != NULL)
+        ledger->events->mended(ledger->arg, news);
+}
+
+static void batch_failed(struct ledger *ledger)
+{
+    struct err err = ledger->batch_err;
+    int64_t delay_ms = backoff_next(&ledger->backoff);
+
+    ledger->broken = true;
+    timer_set(&ledger->timer, delay_ms);
+    ledger->events->broken(ledger->arg, &err, delay_ms);
+}
+
+static void batch_written(struct ledger *ledger)
+{
+    struct ops finished = TAILQ_HEAD_INITIALIZER(finished);
+
+    TAILQ_CONCAT(&finished, &ledger->batch, link);
+    ledger->batch_count = 0;
+    ledger->prune_before_ms = 0;
+    if (ledger->prune_place != 0)
+        timer_set(&ledger->prune_timer, 0);
+    backoff_reset(&ledger->backoff);
+    if (ledger->broken) {
+        ledger->broken = false;
+        ledger->events->works(ledger->arg);
+    }
+    /* The worker goes on while the callbacks run. */
+    if (ledger->urgent)
+        flush(ledger);
+    complete(&finished);
+    plan(ledger);
+}
+
+static void job_done(void *arg)
+{
+    struct ledger *ledger = arg;
+
+    ledger->busy = false;
+    tell_news(ledger);
+    if (ledger->batch_good)
+        batch_written(ledger);
+    else
+        batch_failed(ledger);
+}
+
+/* --- history --- */
+
+static void on_prune_timer(void *arg)
+{
+    struct ledger *ledger = arg;
+
+    timer_set(&ledger->prune_timer, PRUNE_EVERY_MS);
+    if (ledger->busy) { /* soon, then */
+        timer_set(&ledger->prune_timer, LAZY_MS);
+        return;
+    }
+    ledger->prune_before_ms = clock_wall_ms() - ledger->history_ms;
+    flush(ledger);
+}
+
+void ledger_keep_history(struct ledger *ledger, int64_t days)
+{
+    ledger->history_ms = days * DAY_MS;
+    timer_set(&ledger->prune_timer, LAZY_MS);
+}
+
+/* --- life --- */
+
+struct ledger *ledger_open(struct loop *loop, struct worker *worker, const char *state_dir,
+                           const struct ledger_events *events, void *arg, struct err *err)
 {
     struct ledger *ledger = xcalloc(1, sizeof(*ledger));
 
-    TAILQ_INIT(&ledger->ops);
+    ledger->loop = loop;
+    ledger->worker = worker;
+    ledger->file = ledger_file_new(state_dir);
+    ledger->events = events;
+    ledger->arg = arg;
+    TAILQ_INIT(&ledger->todo);
+    TAILQ_INIT(&ledger->answers);
+    TAILQ_INIT(&ledger->batch);
+    ledger->job = (struct worker_job){.run = job_run, .done = job_done, .arg = ledger};
     timer_init(&ledger->timer, loop, on_timer, ledger);
+    timer_init(&ledger->answer_timer, loop, on_answer_timer, ledger);
+    timer_init(&ledger->prune_timer, loop, on_prune_timer, ledger);
+    backoff_init(&ledger->backoff, RETRY_FIRST_MS, RETRY_CAP_MS);
+    if (!ledger_file_ready(ledger->file, err)) {
+        if (err->code == ERR_CONFIG) {
+            ledger_close(ledger);
+            return NULL;
+        }
+        /* Tried again, and told, from the loop. */
+        ledger->broken = true;
+        timer_set(&ledger->timer, 0);
+    }
     return ledger;
+}
+
+static void forget(struct ops *ops)
+{
+    struct ledger_op *op;
+
+    while ((op = TAILQ_FIRST(ops)) != NULL) {
+        TAILQ_REMOVE(ops, op, link);
+        op_free(op);
+    }
+}
+
+/* What waits is written, if it can be; callbacks do not fire any more. */
+static void write_rest(struct ledger *ledger)
+{
+    if (TAILQ_EMPTY(&ledger->todo) && TAILQ_EMPTY(&ledger->batch))
+        return;
+    gather(ledger);
+    job_run(ledger);
+    tell_news(ledger);
+    if (!ledger->batch_good)
+        ledger->events->broken(ledger->arg, &ledger->batch_err, 0);
+    forget(&ledger->batch);
+    ledger->batch_count = 0;
 }
 
 void ledger_close(struct ledger *ledger)
 {
-    struct ledger_op *op;
-
     if (ledger == NULL)
         return;
-    while ((op = TAILQ_FIRST(&ledger->ops)) != NULL)
-        ledger_cancel(op);
-    tdestroy(ledger->tree, record_free);
+    write_rest(ledger);
+    forget(&ledger->answers);
+    ledger_file_free(ledger->file);
     timer_done(&ledger->timer);
+    timer_done(&ledger->answer_timer);
+    timer_done(&ledger->prune_timer);
     free(ledger);
 }
 
-static struct record *find(const struct ledger *ledger, const char *queue_url,
-                           const char *message_id)
+bool ledger_is_broken(const struct ledger *ledger)
 {
-    struct record key = {
-        .queue_url = (char *)(uintptr_t)queue_url,
-        .message_id = (char *)(uintptr_t)message_id,
-    };
-    struct record **found = tfind(&key, &ledger->tree, compare);
-
-    return found == NULL ? NULL : *found;
+    return ledger->broken;
 }
 
-static struct record *find_or_add(struct ledger *ledger, const char *queue_url,
-                                  const char *message_id)
+unsigned ledger_count_undeleted(struct ledger *ledger, int64_t since_wall_ms)
 {
-    struct record *record = find(ledger, queue_url, message_id);
+    unsigned count = 0;
+    struct err err;
 
-    if (record != NULL)
-        return record;
-    record = xcalloc(1, sizeof(*record));
-    record->queue_url = xstrdup(queue_url);
-    record->message_id = xstrdup(message_id);
-    if (tsearch(record, &ledger->tree, compare) == NULL)
-        fatal("out of memory");
-    ledger->count++;
-    return record;
+    write_rest(ledger);
+    if (!ledger_file_ready(ledger->file, &err) ||
+        !rows_count_undeleted(ledger_file_rows(ledger->file), since_wall_ms, &count, &err))
+        return 0;
+    return count;
 }
 
-static struct ledger_op *op_start(struct ledger *ledger, const struct ledger_op *what)
-{
-    struct ledger_op *op = xmalloc(sizeof(*op));
+/* --- messages --- */
 
-    *op = *what;
-    op->ledger = ledger;
-    TAILQ_INSERT_TAIL(&ledger->ops, op, link);
-    timer_set(&ledger->timer, 0);
+struct ledger_entry *ledger_entry_new(struct ledger *ledger, const struct ledger_receipt *receipt)
+{
+    struct ledger_entry *entry = xcalloc(1, sizeof(*entry));
+
+    entry->ledger = ledger;
+    entry->receipt = *receipt;
+    entry->receipt.queue_url = xstrdup(receipt->queue_url);
+    entry->receipt.message_id = xstrdup(receipt->message_id);
+    entry->receipt.event = xstrdup(receipt->event);
+    entry->receipt.subject = xstrdup(receipt->subject);
+    entry->receipts = 1;
+    entry->users = 1;
+    return entry;
+}
+
+void ledger_entry_free(struct ledger_entry *entry)
+{
+    if (entry != NULL)
+        entry_drop(entry);
+}
+
+static struct ledger_op *op_new(struct ledger_entry *entry, enum op_kind kind)
+{
+    struct ledger_op *op = xcalloc(1, sizeof(*op));
+
+    op->kind = kind;
+    op->entry = entry;
+    op->receipts = entry->receipts;
+    op->wall_ms = clock_wall_ms();
+    entry->users++;
     return op;
 }
 
-struct ledger_op *ledger_receive(struct ledger *ledger, const char *queue_url,
-                                 const char *message_id, ledger_read_fn *done, void *arg)
+/* Nobody has received the message before: there is nothing to read. */
+static struct ledger_op *answer_nothing(struct ledger_op *op)
 {
-    find_or_add(ledger, queue_url, message_id)->receipts++;
-    return ledger_read(ledger, queue_url, message_id, done, arg);
+    struct ledger *ledger = op->entry->ledger;
+
+    op->kind = OP_NOTE;
+    op->found = (struct ledger_message){.receipts = op->receipts};
+    TAILQ_INSERT_TAIL(&ledger->answers, op, link);
+    timer_set(&ledger->answer_timer, 0);
+    return op;
 }
 
-struct ledger_op *ledger_read(struct ledger *ledger, const char *queue_url, const char *message_id,
-                              ledger_read_fn *done, void *arg)
+struct ledger_op *ledger_read(struct ledger_entry *entry, ledger_read_fn *done, void *arg)
 {
-    struct record *record = find(ledger, queue_url, message_id);
+    struct ledger_op *op = op_new(entry, OP_READ);
 
-    return op_start(ledger, &(struct ledger_op){.record = record, .read_done = done, .arg = arg});
+    op->read_done = done;
+    op->arg = arg;
+    return entry->receipt.dequeue_count == 1 && entry->receipts == 1 ? answer_nothing(op)
+                                                                     : submit(op, true);
 }
 
-void ledger_received_again(struct ledger *ledger, const char *queue_url, const char *message_id)
+void ledger_received_again(struct ledger_entry *entry)
 {
-    struct record *record = find(ledger, queue_url, message_id);
-
-    if (record != NULL)
-        record->receipts++;
+    entry->receipts++;
+    submit(op_new(entry, OP_NOTE), false);
 }
 
-static struct ledger_step *step_of(struct record *record, const char *hook)
-{
-    for (unsigned i = 0; i < record->count; i++) {
-        if (strcmp(record->steps[i].hook, hook) == 0)
-            return &record->steps[i];
-    }
-    record->steps = xreallocarray(record->steps, record->count + 1, sizeof(*record->steps));
-    struct ledger_step *step = &record->steps[record->count++];
-    *step = (struct ledger_step){0};
-    return step;
-}
-
-struct ledger_op *ledger_record(struct ledger *ledger, const char *queue_url,
-                                const char *message_id, const struct ledger_step *step,
+struct ledger_op *ledger_record(struct ledger_entry *entry, const struct ledger_step *step,
                                 ledger_done_fn *done, void *arg)
 {
-    struct record *record = find_or_add(ledger, queue_url, message_id);
-    struct ledger_step fresh = *step;
-    struct ledger_step *place = step_of(record, step->hook);
+    struct ledger_op *op = op_new(entry, OP_RECORD);
 
-    fresh.hook = xstrdup(step->hook);
-    fresh.reason = xstrdup(step->reason);
-    fresh.tail = xstrdup(step->tail);
-    step_done(place);
-    *place = fresh;
-    return op_start(ledger, &(struct ledger_op){.write_done = done, .arg = arg});
+    op->step = *step;
+    op->step.hook = xstrdup(step->hook);
+    op->step.reason = xstrdup(step->reason);
+    op->step.tail = xstrdup(step->tail);
+    op->step.published = xstrdup(step->published);
+    op->done = done;
+    op->arg = arg;
+    return submit(op, true);
 }
 
-void ledger_deleted(struct ledger *ledger, const char *queue_url, const char *message_id)
+void ledger_stored(struct ledger_entry *entry, const char *reason, const char *hook)
 {
-    struct record *record = find(ledger, queue_url, message_id);
-    struct ledger_op *op;
+    struct ledger_op *op = op_new(entry, OP_STORED);
 
-    if (record == NULL)
-        return;
-    TAILQ_FOREACH (op, &ledger->ops, link) {
-        if (op->record == record)
-            op->record = NULL;
-    }
-    tdelete(record, &ledger->tree, compare);
-    record_free(record);
-    ledger->count--;
+    op->reason = xstrdup(reason);
+    op->hook = xstrdup(hook);
+    submit(op, true);
+}
+
+void ledger_deleted(struct ledger_entry *entry, const char *outcome)
+{
+    struct ledger_op *op = op_new(entry, OP_DELETED);
+
+    op->reason = xstrdup(outcome);
+    submit(op, false);
 }
 
 void ledger_cancel(struct ledger_op *op)
 {
     if (op == NULL)
         return;
-    TAILQ_REMOVE(&op->ledger->ops, op, link);
-    free(op);
-}
-
-unsigned ledger_count(const struct ledger *ledger)
-{
-    return ledger->count;
+    op->read_done = NULL;
+    op->done = NULL;
 }

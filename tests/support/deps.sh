@@ -7,7 +7,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
-build=(pkg-config libevent-dev libcurl4-openssl-dev libyajl-dev libexpat1-dev libyaml-dev libsystemd-dev libssl-dev)
+build=(pkg-config libevent-dev libcurl4-openssl-dev libyajl-dev libexpat1-dev libyaml-dev libsqlite3-dev libsystemd-dev libssl-dev)
 check=(libcmocka-dev mandoc python3 python3-pytest python3-pytest-xdist python3-azure-storage
        rsyslog openssl systemd iproute2 util-linux)
 

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/* SQLite as the store wants it. */
+#include "store/database.h"
+
+#include <errno.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+
+/* EXCLUSIVE comes before WAL: then there is no shared memory file, and no other process can look in
+ * between. Half a megabyte of pages is far more than a busy ledger touches. */
+static const char pragmas[] = "PRAGMA locking_mode = EXCLUSIVE;"
+                              "PRAGMA journal_mode = WAL;"
+                              "PRAGMA synchronous = FULL;"
+                              "PRAGMA cache_size = -512;"
+                              "PRAGMA journal_size_limit = 8388608;"
+                              "PRAGMA temp_store = MEMORY;";
+
+static bool is_damage(int code)
+{
+    return (code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB;
+}
+
+bool database_fail(struct database *database, struct err *err)
+{
+    int code = sqlite3_extended_errcode(database->handle);
+    int os_errno = sqlite3_system_errno(database->handle);
+    bool with_errno = (code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN;
+
+    database->damaged |= is_damage(code);
+    if (with_errno && os_errno != 0)
+        return err_set_errno(err, ERR_HOST, os_errno, "%s: %s", database->path,
+                             sqlite3_errmsg(database->handle));
+    return err_set(err, ERR_HOST, "%s: %s", database->path, sqlite3_errmsg(database->handle));
+}
+
+bool database_exec(struct database *database, const char *sql, struct err *err)
+{
+    return sqlite3_exec(database->handle, sql, NULL, NULL, NULL) == SQLITE_OK ||
+           database_fail(database, err);
+}
+
+static bool set_up(struct database *database, struct err *err)
+{
+    sqlite3_extended_result_codes(database->handle, 1);
+    sqlite3_busy_timeout(database->handle, 2000);
+    if (!database_exec(database, pragmas, err))
+        return false;
+    /* SQLite opens a file that it may not write for reading only, and says so late. */
+    if (sqlite3_db_readonly(database->handle, "main") == 1)
+        return err_set_errno(err, ERR_HOST, access(database->path, W_OK) < 0 ? errno : EROFS, "%s",
+                             database->path);
+    return true;
+}
+
+bool database_open(const char *path, struct database **ret_database, bool *ret_damaged,
+                   struct err *err)
+{
+    struct database *database = xcalloc(1, sizeof(*database));
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+
+    /* Counting what is allocated costs two locks each time. Refused once SQLite is in use: as well. */
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    database->path = xstrdup(path);
+    if (sqlite3_open_v2(path, &database->handle, flags, NULL) == SQLITE_OK
+            ? set_up(database, err)
+            : database_fail(database, err)) {
+        *ret_damaged = false;
+        *ret_database = database;
+        return true;
+    }
+    *ret_damaged = database->damaged;
+    database_close(database);
+    return false;
+}
+
+void database_close(struct database *database)
+{
+    if (database == NULL)
+        return;
+    if (sqlite3_close(database->handle) != SQLITE_OK)
+        fatal("a database is closed while its statements live");
+    free(database->path);
+    free(database);
+}
+
+bool database_prepare(struct database *database, const char *sql,
+                      struct sqlite3_stmt **ret_statement, struct err *err)
+{
+    int code = sqlite3_prepare_v3(database->handle, sql, -1, SQLITE_PREPARE_PERSISTENT,
+                                  ret_statement, NULL);
+
+    return code == SQLITE_OK || database_fail(database, err);
+}
+
+bool database_step(struct database *database, struct sqlite3_stmt *statement, bool *ret_row,
+                   struct err *err)
+{
+    int code = sqlite3_step(statement);
+
+    if (code != SQLITE_ROW && code != SQLITE_DONE)
+        return database_fail(database, err);
+    *ret_row = code == SQLITE_ROW;
+    return true;
+}
+
+void database_rollback(struct database *database)
+{
+    if (sqlite3_get_autocommit(database->handle) == 0)
+        sqlite3_exec(database->handle, "ROLLBACK", NULL, NULL, NULL);
+}
+
+bool database_check(struct database *database, struct err *err)
+{
+    sqlite3_stmt *statement = NULL;
+    bool good = false, row = false;
+
+    if (database_prepare(database, "PRAGMA quick_check(1)", &statement, err) &&
+        database_step(database, statement, &row, err)) {
+        const char *text = row ? (const char *)sqlite3_column_text(statement, 0) : NULL;
+        good = text != NULL && strcmp(text, "ok") == 0;
+        if (!good) {
+            database->damaged = true;
+            err_set(err, ERR_HOST, "%s: %s", database->path, text != NULL ? text : "no check");
+        }
+    }
+    sqlite3_finalize(statement);
+    return good;
+}
+
+bool database_is_in_place(const struct database *database)
+{
+    int moved = 1;
+
+    return sqlite3_file_control(database->handle, "main", SQLITE_FCNTL_HAS_MOVED, &moved) ==
+               SQLITE_OK &&
+           moved == 0;
+}
+
+bool database_copy(struct database *database, const char *path, struct err *err)
+{
+    sqlite3 *handle = NULL;
+    bool good = false;
+
+    if (unlink(path) < 0 && errno != ENOENT)
+        return err_set_errno(err, ERR_HOST, errno, "can not replace %s", path);
+    if (sqlite3_open_v2(path, &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) ==
+        SQLITE_OK) {
+        sqlite3_backup *backup = sqlite3_backup_init(handle, "main", database->handle, "main");
+        good = backup != NULL && sqlite3_backup_step(backup, -1) == SQLITE_DONE;
+        good = sqlite3_backup_finish(backup) == SQLITE_OK && good;
+    }
+    if (!good)
+        err_set(err, ERR_HOST, "%s: %s", path, sqlite3_errmsg(handle));
+    sqlite3_close(handle);
+    return good;
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/* The ledger's file, kept usable. */
+#include "store/ledger_file.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "store/database.h"
+#include "store/rows.h"
+#include "store/state_dir.h"
+
+struct ledger_file {
+    char *state_dir;
+    char *path;
+    int lock_fd;
+    struct database *database; /* NULL: not open */
+    struct rows *rows;
+    bool was_open; /* in this process */
+    unsigned generation;
+    char *news;
+};
+
+struct ledger_file *ledger_file_new(const char *state_dir)
+{
+    struct ledger_file *file = xcalloc(1, sizeof(*file));
+
+    file->state_dir = xstrdup(state_dir);
+    file->path = xasprintf("%s/ledger.db", state_dir);
+    file->lock_fd = -1;
+    return file;
+}
+
+static void close_file(struct ledger_file *file)
+{
+    rows_close(take(file->rows));
+    database_close(take(file->database));
+}
+
+void ledger_file_free(struct ledger_file *file)
+{
+    if (file == NULL)
+        return;
+    close_file(file);
+    if (file->lock_fd >= 0)
+        close(file->lock_fd);
+    free(file->news);
+    free(file->path);
+    free(file->state_dir);
+    free(file);
+}
+
+/* The sentence's last word wins: each mishap is told before the next can happen. */
+static void tell(struct ledger_file *file, char *news)
+{
+    free(file->news);
+    file->news = news;
+}
+
+static bool rename_if_there(const char *from, const char *to, struct err *err)
+{
+    return rename(from, to) == 0 || errno == ENOENT ||
+           err_set_errno(err, ERR_HOST, errno, "can not rename %s", from);
+}
+
+/* The names are such that the file can still be looked at with its log. One copy is kept. */
+static bool move_aside(struct ledger_file *file, const struct err *why, struct err *err)
+{
+    autofree char *aside = xasprintf("%s.damaged", file->path);
+    autofree char *log = xasprintf("%s-wal", file->path);
+    autofree char *log_aside = xasprintf("%s.damaged-wal", file->path);
+    char *news =
+        xasprintf("the ledger is damaged: %s; it is moved to %s and a new one is begun: hooks "
+                  "that were done may run again for messages still in their queue",
+                  why->text, aside);
+
+    if (!rename_if_there(log, log_aside, err) || !rename_if_there(file->path, aside, err)) {
+        free(news);
+        return false;
+    }
+    file->generation++;
+    tell(file, news);
+    return true;
+}
+
+/* Opens what is there, or makes it. *ret_damaged: it failed, and the file is to blame. */
+static bool open_file(struct ledger_file *file, bool *ret_damaged, struct err *err)
+{
+    bool fresh = access(file->path, F_OK) < 0 && errno == ENOENT;
+
+    if (!database_open(file->path, &file->database, ret_damaged, err))
+        return false;
+    if ((!fresh && !file->was_open && !database_check(file->database, err)) ||
+        !rows_open(file->database, &file->rows, err) ||
+        (fresh && !state_dir_sync(file->state_dir, err))) {
+        *ret_damaged = file->database->damaged;
+        close_file(file);
+        return false;
+    }
+    if (fresh && file->was_open) {
+        file->generation++;
+        tell(file, xasprintf("the ledger %s was gone; a new one is begun: hooks that were done may "
+                             "run again for messages still in their queue",
+                             file->path));
+    }
+    file->was_open = true;
+    return true;
+}
+
+/* Somebody deleted or replaced the file that we hold: what we hold is what happened. */
+static bool write_anew(struct ledger_file *file, struct err *err)
+{
+    autofree char *fresh = xasprintf("%s.new", file->path);
+    autofree char *log = xasprintf("%s-wal", file->path);
+
+    if (!database_copy(file->database, fresh, err))
+        return false;
+    close_file(file);
+    /* A log that is left is not the copy's. */
+    if ((unlink(log) < 0 && errno != ENOENT) || rename(fresh, file->path) < 0)
+        return err_set_errno(err, ERR_HOST, errno, "can not replace %s", file->path);
+    tell(file,
+         xasprintf("the ledger %s was deleted or replaced while in use; it is written anew from "
+                   "what was in it",
+                   file->path));
+    return state_dir_sync(file->state_dir, err);
+}
+
+bool ledger_file_ready(struct ledger_file *file, struct err *err)
+{
+    bool damaged;
+
+    if (file->database != NULL && !database_is_in_place(file->database) &&
+        (!state_dir_claim(file->state_dir, &file->lock_fd, err) || !write_anew(file, err)))
+        return false;
+    if (file->database != NULL)
+        return true;
+    if (!state_dir_claim(file->state_dir, &file->lock_fd, err))
+        return false;
+    if (open_file(file, &damaged, err))
+        return true;
+    return damaged && move_aside(file, err, err) && open_file(file, &damaged, err);
+}
+
+struct database *ledger_file_database(const struct ledger_file *file)
+{
+    return file->database;
+}
+
+struct rows *ledger_file_rows(const struct ledger_file *file)
+{
+    return file->rows;
+}
+
+void ledger_file_failed(struct ledger_file *file, const struct err *why)
+{
+    struct err err;
+
+    /* One that is not in its place is copied from what is open. */
+    if (file->database == NULL || !database_is_in_place(file->database))
+        return;
+    bool damaged = file->database->damaged;
+    close_file(file);
+    /* A move that fails is tried again, for the damage will be found again. */
+    file->was_open = !damaged || move_aside(file, why, &err);
+}
+
+unsigned ledger_file_generation(const struct ledger_file *file)
+{
+    return file->generation;
+}
+
+char *ledger_file_news(struct ledger_file *file)
+{
+    return take(file->news);
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/* The directory that belongs to one process at a time. */
+#include "store/state_dir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/str.h"
+
+/* Whether the lock that we hold is on the file that is there now. */
+static bool is_current(int fd, const char *path)
+{
+    struct stat ours, there;
+
+    return fd >= 0 && fstat(fd, &ours) == 0 && stat(path, &there) == 0 &&
+           ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
+}
+
+static bool refuse(int fd, const char *path, struct err *err)
+{
+    char text[32] = "";
+
+    ssize_t got = pread(fd, text, sizeof(text) - 1, 0);
+    str_trim(text);
+    return err_set(err, ERR_CONFIG,
+                   "state_dir %s is in use by another cvnotifyd, pid %s; each needs its own", path,
+                   got > 0 && text[0] != '\0' ? text : "unknown");
+}
+
+/* The lock does not need the pid: a full disk must not stand in its way. */
+static void write_pid(int fd)
+{
+    char text[32];
+
+    int len = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+    ssize_t ignored = ftruncate(fd, 0) == 0 ? pwrite(fd, text, (size_t)len, 0) : 0;
+    (void)ignored;
+}
+
+bool state_dir_claim(const char *path, int *lock_fd, struct err *err)
+{
+    autofree char *lock = xasprintf("%s/lock", path);
+
+    if (is_current(*lock_fd, lock))
+        return true;
+    if (mkdir(path, 0700) < 0 && errno != EEXIST)
+        return err_set_errno(err, ERR_HOST, errno, "can not make state_dir %s", path);
+    autoclose int fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return err_set_errno(err, ERR_HOST, errno, "can not write in state_dir: %s", lock);
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+        return errno == EWOULDBLOCK ? refuse(fd, path, err)
+                                    : err_set_errno(err, ERR_HOST, errno, "can not lock %s", lock);
+    write_pid(fd);
+    if (*lock_fd >= 0)
+        close(*lock_fd);
+    *lock_fd = fd;
+    fd = -1;
+    return true;
+}
+
+bool state_dir_sync(const char *path, struct err *err)
+{
+    autoclose int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0 || fsync(fd) < 0)
+        return err_set_errno(err, ERR_HOST, errno, "can not sync %s", path);
+    return true;
+}
