@@ -8,6 +8,7 @@
 #include <expat.h>
 #include <openssl/evp.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
@@ -30,15 +31,18 @@ static int use_libraries(void)
     unsigned char digest[EVP_MAX_MD_SIZE];
     yaml_parser_t yaml;
     yaml_document_t document;
+    sqlite3 *database;
     static const unsigned char text[] = "{a: 1}";
 
     int good = XML_Parse(xml, "<a/>", 4, 1) == XML_STATUS_OK &&
                yajl_parse(json, (const unsigned char *)"[]", 2) == yajl_status_ok &&
                yajl_gen_null(gen) == yajl_gen_status_ok &&
                EVP_Digest("", 0, digest, NULL, EVP_sha256(), NULL) == 1 &&
-               yaml_parser_initialize(&yaml);
+               yaml_parser_initialize(&yaml) && sqlite3_open(":memory:", &database) == SQLITE_OK &&
+               sqlite3_exec(database, "CREATE TABLE a (b)", NULL, NULL, NULL) == SQLITE_OK;
     yaml_parser_set_input_string(&yaml, text, sizeof(text) - 1);
     good = good && yaml_parser_load(&yaml, &document) && sd_notify(0, "READY=1") >= 0;
+    sqlite3_close(database);
     yaml_document_delete(&document);
     yaml_parser_delete(&yaml);
     yajl_gen_free(gen);
