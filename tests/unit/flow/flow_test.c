@@ -26,7 +26,8 @@ struct fixture {
     struct children *children;
     struct ledger *ledger;
     struct flow *flow;
-    char path[64];
+    char directory[64];
+    char path[96];
     int fd, port;
     struct loop_watch *watch;
     unsigned asked; /* connections */
@@ -78,16 +79,35 @@ static struct snapshot *load(const struct fixture *fixture, const char *one, con
     return snapshot;
 }
 
+static void on_broken(void *arg, const struct err *err, int64_t delay_ms)
+{
+    (void)arg, (void)delay_ms;
+    fail_msg("%s", err->text);
+}
+
+static const struct ledger_events ledger_events = {.broken = on_broken};
+
+static void remove_all(const char *directory)
+{
+    autofree char *command = xasprintf("rm -r %s", directory);
+
+    assert_int_equal(system(command), 0);
+}
+
 static int set_up(void **state)
 {
     struct fixture *fixture = xcalloc(1, sizeof(*fixture));
+    struct err err;
 
-    strcpy(fixture->path, "/tmp/cvnotifyd-test-XXXXXX");
-    close(mkstemp(fixture->path));
+    strcpy(fixture->directory, "/tmp/cvnotifyd-test-XXXXXX");
+    assert_non_null(mkdtemp(fixture->directory));
+    snprintf(fixture->path, sizeof(fixture->path), "%s/cvnotifyd.yaml", fixture->directory);
     fixture->loop = loop_new();
     fixture->worker = worker_new(fixture->loop);
     fixture->children = children_new(fixture->loop, fixture->worker);
-    fixture->ledger = ledger_open(fixture->loop);
+    fixture->ledger =
+        ledger_open(fixture->loop, fixture->worker, fixture->directory, &ledger_events, NULL, &err);
+    assert_non_null(fixture->ledger);
     listen_here(fixture);
     fixture->flow = flow_new(&(struct flow_context){.loop = fixture->loop,
                                                     .worker = fixture->worker,
@@ -109,7 +129,7 @@ static int tear_down(void **state)
     ledger_close(fixture->ledger);
     loop_watch_free(fixture->watch);
     close(fixture->fd);
-    unlink(fixture->path);
+    remove_all(fixture->directory);
     loop_free(fixture->loop);
     free(fixture);
     return 0;
