@@ -14,6 +14,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/err.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "base/unit.h"
@@ -29,6 +30,7 @@
 #include "loop/watch.h"
 #include "loop/worker.h"
 #include "options.h"
+#include "state.h"
 #include "store/ledger.h"
 
 #define READY_AFTER_MS  10000
@@ -50,10 +52,8 @@ struct daemon {
     struct loop *loop;
     struct worker *worker;
     struct children *children;
-    struct ledger *ledger;
-    struct err ledger_err; /* why it can not be written; "" when it can */
-    unsigned ledger_tries; /* that failed, in a row */
-    int64_t started_ms;    /* wall clock */
+    struct state *state;
+    int64_t started_ms; /* wall clock */
     struct flow *flow;
     struct timer deadline; /* of the phase: for being ready, for stopping */
     struct timer watchdog_timer;
@@ -218,10 +218,10 @@ static void on_terminate(void *arg)
 static void tell_status(const struct daemon *daemon)
 {
     autofree char *status = flow_status(daemon->flow);
-    bool broken = daemon->ledger_tries > 0;
+    const char *words;
+    bool broken = state_trouble(daemon->state, &words) > 0;
 
-    systemd_status("%s%s%s", status, broken ? "; ledger can not be written: " : "",
-                   broken ? daemon->ledger_err.text : "");
+    systemd_status("%s%s%s", status, broken ? "; state_dir: " : "", broken ? words : "");
 }
 
 static void become_ready(struct daemon *daemon)
@@ -296,6 +296,21 @@ static void on_watchdog(void *arg)
     timer_set(&daemon->watchdog_timer, systemd_watchdog_interval_ms());
 }
 
+/* A disk that does not mend within some tries is no hope for `--once`. */
+static void on_state_changed(void *arg)
+{
+    struct daemon *daemon = arg;
+    const char *words;
+
+    status_changed(daemon);
+    if (!daemon->options.once || daemon->phase >= PHASE_DRAINING ||
+        state_trouble(daemon->state, &words) < ONCE_TRIES)
+        return;
+    log_err(NULL, "giving up: %s", words);
+    daemon->exit_status = EX_UNAVAILABLE;
+    drain(daemon);
+}
+
 /* Something happened in the flow: what was waited for may be there. Acts from timers of its own, for
  * the caller stands in the middle of it. */
 static void on_changed(void *arg, bool news)
@@ -310,59 +325,6 @@ static void on_changed(void *arg, bool news)
         timer_set(&daemon->once_timer, 0);
     stop_if_idle(daemon);
 }
-
-/* --- the ledger --- */
-
-/* Nothing that a hook does can be put on record: no more is begun until it can be. */
-static void on_ledger_broken(void *arg, const struct err *err, int64_t delay_ms)
-{
-    struct daemon *daemon = arg;
-    bool news = daemon->ledger_tries == 0 || !str_equal(daemon->ledger_err.text, err->text);
-    char wait[UNIT_TEXT_MAX];
-
-    if (delay_ms == 0) {
-        log_err(
-            NULL,
-            "ledger can not be written at the end: %s; hooks that were done since may run again",
-            err->text);
-        return;
-    }
-    daemon->ledger_err = *err;
-    daemon->ledger_tries++;
-    log_write(news ? LOG_LEVEL_ERR : LOG_LEVEL_DEBUG, NULL,
-              "ledger can not be written: %s; no message is taken until it can be, next try in %s",
-              err->text, unit_duration_human(delay_ms, wait));
-    flow_hold(daemon->flow, FLOW_HOLD_LEDGER, true);
-    status_changed(daemon);
-    if (!daemon->options.once || daemon->ledger_tries < ONCE_TRIES ||
-        daemon->phase >= PHASE_DRAINING)
-        return;
-    daemon->exit_status = EX_UNAVAILABLE;
-    drain(daemon);
-}
-
-static void on_ledger_works(void *arg)
-{
-    struct daemon *daemon = arg;
-
-    if (daemon->ledger_tries > 0)
-        log_info(NULL, "ledger can be written again");
-    daemon->ledger_tries = 0;
-    flow_hold(daemon->flow, FLOW_HOLD_LEDGER, false);
-    status_changed(daemon);
-}
-
-static void on_ledger_mended(void *arg, const char *text)
-{
-    (void)arg;
-    log_err(NULL, "%s", text);
-}
-
-static const struct ledger_events ledger_events = {
-    .broken = on_ledger_broken,
-    .works = on_ledger_works,
-    .mended = on_ledger_mended,
-};
 
 /* --- reload --- */
 
@@ -437,7 +399,7 @@ static void apply_fresh(void *arg)
         warn_of_restart(flow_snapshot(daemon->flow)->settings, fresh->settings);
         set_up_log(daemon, fresh->settings);
         flow_apply(daemon->flow, fresh);
-        ledger_keep_history(daemon->ledger, fresh->settings->history_days);
+        ledger_keep_history(state_ledger(daemon->state), fresh->settings->history_days);
         watch_files(daemon);
         autofree char *size = size_of(fresh);
         log_info(NULL, "reloaded: %s", size);
@@ -506,13 +468,17 @@ static bool build(struct daemon *daemon, struct snapshot *snapshot, struct err *
     daemon->started_ms = clock_wall_ms();
     daemon->loop = loop_new();
     daemon->worker = worker_new(daemon->loop);
-    daemon->ledger = ledger_open(daemon->loop, daemon->worker, snapshot->settings->state_dir,
-                                 &ledger_events, daemon, err);
-    if (daemon->ledger == NULL) {
+    daemon->children = children_new(daemon->loop, daemon->worker);
+    daemon->state = state_open(&(struct state_context){.loop = daemon->loop,
+                                                       .worker = daemon->worker,
+                                                       .children = daemon->children,
+                                                       .changed = on_state_changed,
+                                                       .arg = daemon},
+                               snapshot->settings->state_dir, err);
+    if (daemon->state == NULL) {
         snapshot_free(snapshot);
         return false;
     }
-    daemon->children = children_new(daemon->loop, daemon->worker);
     timer_init(&daemon->deadline, daemon->loop, on_deadline, daemon);
     timer_init(&daemon->watchdog_timer, daemon->loop, on_watchdog, daemon);
     timer_init(&daemon->status_timer, daemon->loop, on_status, daemon);
@@ -526,7 +492,7 @@ static bool build(struct daemon *daemon, struct snapshot *snapshot, struct err *
         .loop = daemon->loop,
         .worker = daemon->worker,
         .children = daemon->children,
-        .ledger = daemon->ledger,
+        .ledger = state_ledger(daemon->state),
         .changed = on_changed,
         .arg = daemon,
     };
@@ -535,9 +501,8 @@ static bool build(struct daemon *daemon, struct snapshot *snapshot, struct err *
     timer_set(&daemon->deadline, READY_AFTER_MS);
     if (systemd_watchdog_interval_ms() > 0)
         timer_set(&daemon->watchdog_timer, systemd_watchdog_interval_ms());
-    if (ledger_is_broken(daemon->ledger))
-        flow_hold(daemon->flow, FLOW_HOLD_LEDGER, true);
-    ledger_keep_history(daemon->ledger, snapshot->settings->history_days);
+    state_begin(daemon->state, daemon->flow);
+    ledger_keep_history(state_ledger(daemon->state), snapshot->settings->history_days);
     return true;
 }
 
@@ -545,7 +510,7 @@ static bool build(struct daemon *daemon, struct snapshot *snapshot, struct err *
 static void note_undeleted(struct daemon *daemon)
 {
     if (daemon->options.once && daemon->exit_status == EX_OK &&
-        ledger_count_undeleted(daemon->ledger, daemon->started_ms) > 0)
+        ledger_count_undeleted(state_ledger(daemon->state), daemon->started_ms) > 0)
         daemon->exit_status = EX_TEMPFAIL;
 }
 
@@ -557,7 +522,7 @@ static void tear_down(struct daemon *daemon)
     children_free(daemon->children);
     watch_free(daemon->watch);
     flow_free(daemon->flow);
-    ledger_close(daemon->ledger);
+    state_close(daemon->state);
     timer_done(&daemon->deadline);
     timer_done(&daemon->watchdog_timer);
     timer_done(&daemon->status_timer);
@@ -592,6 +557,7 @@ int main(int argc, char **argv)
         log_err(NULL, "%s", err.text);
         daemon.exit_status = EX_CONFIG;
         worker_free(daemon.worker);
+        children_free(daemon.children);
         loop_free(daemon.loop);
         return daemon.exit_status;
     }

@@ -301,8 +301,8 @@ static const struct config_row rows[] = {
      .text = "/var/lib/cvnotifyd",
      .min = 1,
      .max = PATH_MAX_BYTES,
-     .help = "Not used yet: where the daemon will keep what it must remember. "
-             "Changes only at a restart."},
+     .help = "Where the daemon keeps what it must remember; made if it is missing, but not its "
+             "parents. Each daemon has its own. Changes only at a restart."},
     {.name = "include",
      .type = CONFIG_TEXTS,
      .offset = OFFSET(include),

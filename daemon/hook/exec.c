@@ -489,6 +489,8 @@ static void start_child(struct run *run, const struct texts *argv, const struct 
                                  .group = settings->group,
                                  .input = document.data,
                                  .input_len = document.len,
+                                 .hook = run->call->hook,
+                                 .message_id = message->id,
                                  .timeout_ms = settings->timeout_ms,
                                  .grace_ms = settings->grace_ms,
                                  .output_limit = settings->output_limit,

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "loop/loop.h"
+#include "loop/roster.h"
 #include "loop/spawn.h"
 #include "loop/timer.h"
 #include "loop/worker.h"
@@ -42,6 +43,8 @@ struct child {
     struct child_events events;
     void *arg;
     struct worker_job job;
+    struct roster_slot slot;
+    bool has_slot;
     struct spawned process;
     bool spawned;
     struct err err;
@@ -60,6 +63,7 @@ struct child {
 struct children {
     struct loop *loop;
     struct worker *worker;
+    struct roster *roster;
     struct rlimit files; /* as we were started with */
     LIST_HEAD(, child) all;
     unsigned spawning; /* how many of them have no pid that we know yet */
@@ -95,6 +99,8 @@ static void copy_spec(struct child_spec *copy, const struct child_spec *spec)
     copy->input = memcpy(xmalloc(spec->input_len + 1), spec->input, spec->input_len);
     copy->user = xstrdup(spec->user);
     copy->group = xstrdup(spec->group);
+    copy->hook = xstrdup(spec->hook);
+    copy->message_id = xstrdup(spec->message_id);
 }
 
 static void free_spec(struct child_spec *spec)
@@ -105,6 +111,8 @@ static void free_spec(struct child_spec *spec)
     free((void *)(uintptr_t)spec->input);
     free((void *)(uintptr_t)spec->user);
     free((void *)(uintptr_t)spec->group);
+    free((void *)(uintptr_t)spec->hook);
+    free((void *)(uintptr_t)spec->message_id);
 }
 
 static void close_input(struct child *child)
@@ -128,6 +136,8 @@ static void close_output(struct child *child)
 static void child_free(struct child *child)
 {
     LIST_REMOVE(child, entry);
+    if (child->has_slot)
+        roster_release(child->children->roster, child->slot.number);
     close_input(child);
     close_output(child);
     timer_done(&child->timer);
@@ -380,12 +390,25 @@ static void on_timer(void *arg)
     }
 }
 
+/* True without a roster, too. */
+static bool take_slot(struct child *child)
+{
+    const struct child_spec *spec = &child->spec;
+    struct roster *roster = child->children->roster;
+
+    child->has_slot = roster != NULL && roster_take(roster, spec->grace_ms, spec->hook,
+                                                    spec->message_id, &child->slot, &child->err);
+    return child->has_slot || roster == NULL;
+}
+
 /* On the worker thread. */
 static void job_run(void *arg)
 {
     struct child *child = arg;
 
-    child->spawned = spawn(&child->spec, &child->children->files, &child->process, &child->err);
+    child->spawned = take_slot(child) &&
+                     spawn(&child->spec, &child->children->files,
+                           child->has_slot ? &child->slot : NULL, &child->process, &child->err);
 }
 
 static void watch(struct child *child)
@@ -460,6 +483,11 @@ struct children *children_new(struct loop *loop, struct worker *worker)
     raise_files(children);
     loop_on_signal(loop, SIGCHLD, on_sigchld, children);
     return children;
+}
+
+void children_use(struct children *children, struct roster *roster)
+{
+    children->roster = roster;
 }
 
 void children_free(struct children *children)

@@ -18,6 +18,7 @@ struct child;
 struct children;
 struct err;
 struct loop;
+struct roster;
 struct worker;
 
 struct child_spec {
@@ -30,6 +31,8 @@ struct child_spec {
     const char *group; /* NULL: the user's */
     const char *input; /* for stdin; a child that does not read it is no error */
     size_t input_len;
+    const char *hook; /* for the roster: what runs it, and for which message; both may be NULL */
+    const char *message_id;
     int64_t timeout_ms;   /* then the group gets TERM */
     int64_t grace_ms;     /* from TERM to KILL */
     int64_t output_limit; /* bytes of output passed on; the rest is read and dropped */
@@ -64,6 +67,8 @@ struct child_events {
 /* Reaps every child of the process, ours or, as PID 1, anybody's. One per process. Raises the soft
  * limit of open files to the hard one, for each child takes some; the children get the old one. */
 struct children *children_new(struct loop *loop, struct worker *worker);
+/* From now on each child is entered in the roster before its program begins; borrowed. */
+void children_use(struct children *children, struct roster *roster);
 /* Kills (KILL) the groups that still live. The worker must be gone already. */
 void children_free(struct children *children);
 /* The longest grace of those that live, 0 when none does. */

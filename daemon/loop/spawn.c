@@ -19,6 +19,7 @@
 #include "base/str.h"
 #include "loop/account.h"
 #include "loop/child.h"
+#include "loop/roster.h"
 
 /* glibc's wrappers change every thread's identity; in the child only the calling one exists. */
 #ifdef SYS_setresuid32
@@ -33,7 +34,7 @@
 
 /* What the child says through the status pipe when it can not become the program. Silence and the
  * end of the pipe mean that exec succeeded. */
-enum step { STEP_SESSION, STEP_STDIO, STEP_USER, STEP_DIRECTORY, STEP_EXEC };
+enum step { STEP_SESSION, STEP_ROSTER, STEP_STDIO, STEP_USER, STEP_DIRECTORY, STEP_EXEC };
 
 struct failure {
     enum step step;
@@ -44,6 +45,7 @@ struct failure {
 struct plan {
     const struct child_spec *spec;
     const struct rlimit *files;
+    struct roster_slot *slot;
     struct account account;
     char **programs;  /* paths to try, ends with NULL */
     const char **env; /* spec's and HOME */
@@ -159,10 +161,12 @@ static bool become_user(const struct account *account)
 static _Noreturn void become_program(const struct plan *plan)
 {
     const struct child_spec *spec = plan->spec;
-    int reason = ENOENT;
 
     if (setsid() < 0)
         give_up(plan, STEP_SESSION, errno);
+    int reason = plan->slot != NULL ? roster_sign(plan->slot) : 0;
+    if (reason != 0)
+        give_up(plan, STEP_ROSTER, reason);
     if (dup2(plan->input[0], STDIN_FILENO) < 0 || dup2(plan->output[1], STDOUT_FILENO) < 0 ||
         dup2(plan->output[1], STDERR_FILENO) < 0)
         give_up(plan, STEP_STDIO, errno);
@@ -176,6 +180,7 @@ static _Noreturn void become_program(const struct plan *plan)
     if (spec->directory != NULL && chdir(spec->directory) < 0)
         give_up(plan, STEP_DIRECTORY, errno);
     reset_signals();
+    reason = ENOENT;
     for (char **path = plan->programs; *path != NULL; path++) {
         execve(*path, (char *const *)(uintptr_t)spec->argv, (char *const *)(uintptr_t)plan->env);
         reason = errno;
@@ -211,6 +216,9 @@ static bool explain(const struct plan *plan, const struct failure *failure, stru
     case STEP_SESSION:
     case STEP_STDIO:
         return err_set_errno(err, ERR_HOST, failure->os_errno, "can not set up %s", program);
+    case STEP_ROSTER:
+        return err_set_errno(err, ERR_HOST, failure->os_errno,
+                             "can not note in state_dir that %s runs", program);
     case STEP_USER:
         return err_set_errno(err, ERR_HOST, failure->os_errno,
                              "can not become user %u, group %u (root, or CAP_SETUID and "
@@ -271,11 +279,15 @@ static bool run_plan(struct plan *plan, struct spawned *ret_spawned, struct err 
     return good;
 }
 
-bool spawn(const struct child_spec *spec, const struct rlimit *files, struct spawned *ret_spawned,
-           struct err *err)
+bool spawn(const struct child_spec *spec, const struct rlimit *files, struct roster_slot *slot,
+           struct spawned *ret_spawned, struct err *err)
 {
-    struct plan plan = {
-        .spec = spec, .files = files, .input = {-1, -1}, .output = {-1, -1}, .status = {-1, -1}};
+    struct plan plan = {.spec = spec,
+                        .files = files,
+                        .slot = slot,
+                        .input = {-1, -1},
+                        .output = {-1, -1},
+                        .status = {-1, -1}};
     bool good;
 
     if (pipe2(plan.input, O_CLOEXEC) < 0 || pipe2(plan.output, O_CLOEXEC) < 0 ||

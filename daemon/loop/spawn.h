@@ -13,6 +13,7 @@
 
 struct child_spec;
 struct rlimit;
+struct roster_slot;
 
 struct spawned {
     pid_t pid;     /* its session and process group too */
@@ -20,9 +21,9 @@ struct spawned {
     int output_fd; /* reads its stdout and stderr, non-blocking */
 };
 
-/* files is the program's limit of open files. ERR_HOST with what could not be done and why; no
+/* files is the program's limit of open files, slot its place in the roster, or NULL. ERR_HOST with what could not be done and why; no
  * process is left then. */
-bool spawn(const struct child_spec *spec, const struct rlimit *files, struct spawned *ret_spawned,
-           struct err *err) MUST_CHECK;
+bool spawn(const struct child_spec *spec, const struct rlimit *files, struct roster_slot *slot,
+           struct spawned *ret_spawned, struct err *err) MUST_CHECK;
 
 #endif

@@ -43,6 +43,12 @@ static void write_pid(int fd)
     (void)ignored;
 }
 
+/* Whether no disk that mends itself would help. */
+static bool is_wrong_place(int error)
+{
+    return error == ENOENT || error == ENOTDIR || error == EACCES || error == EPERM;
+}
+
 bool state_dir_claim(const char *path, int *lock_fd, struct err *err)
 {
     autofree char *lock = xasprintf("%s/lock", path);
@@ -50,7 +56,8 @@ bool state_dir_claim(const char *path, int *lock_fd, struct err *err)
     if (is_current(*lock_fd, lock))
         return true;
     if (mkdir(path, 0700) < 0 && errno != EEXIST)
-        return err_set_errno(err, ERR_HOST, errno, "can not make state_dir %s", path);
+        return err_set_errno(err, is_wrong_place(errno) ? ERR_CONFIG : ERR_HOST, errno,
+                             "can not make state_dir %s", path);
     autoclose int fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return err_set_errno(err, ERR_HOST, errno, "can not write in state_dir: %s", lock);

@@ -81,7 +81,7 @@ def test_the_trial_of_the_manual_works(place, azurite):
                           0o600)
     # when it is posted to and worked off
     subprocess.run(["/usr/bin/python3", "-c", post], check=True)
-    result = run("--once", "-c", config)
+    result = run("--once", "-c", config, HOME=str(place))
     # then the hook has shown the event
     assert result.returncode == 0 and "customvision.training.completed" in result.stderr, result.stderr
 

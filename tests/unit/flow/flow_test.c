@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -102,6 +103,7 @@ static int set_up(void **state)
     strcpy(fixture->directory, "/tmp/cvnotifyd-test-XXXXXX");
     assert_non_null(mkdtemp(fixture->directory));
     snprintf(fixture->path, sizeof(fixture->path), "%s/cvnotifyd.yaml", fixture->directory);
+    umask(077);
     fixture->loop = loop_new();
     fixture->worker = worker_new(fixture->loop);
     fixture->children = children_new(fixture->loop, fixture->worker);

@@ -16,11 +16,13 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "loop/child.h"
+#include "loop/roster.h"
 #include "loop/worker.h"
 
 struct fixture {
     struct loop *loop;
     struct worker *worker;
+    struct roster *roster;
     struct children *children;
     unsigned open; /* runs that have not ended */
     char directory[64];
@@ -157,27 +159,6 @@ static inline bool has_line(void *arg)
     return ((struct run *)arg)->line_count > 0;
 }
 
-/* Whether a process still does something: a zombie does not. */
-static inline bool process_lives(pid_t pid)
-{
-    char path[64], text[512] = "";
-    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    FILE *file = fopen(path, "r");
-
-    if (file == NULL)
-        return false;
-    size_t len = fread(text, 1, sizeof(text) - 1, file);
-    fclose(file);
-    text[len] = '\0';
-    const char *state = strrchr(text, ')');
-    return state != NULL && state[2] != 'Z' && state[2] != 'X';
-}
-
-static inline bool process_is_gone(void *arg)
-{
-    return !process_lives(*(pid_t *)arg);
-}
-
 static inline int children_set_up(void **state)
 {
     struct fixture *fixture = xcalloc(1, sizeof(*fixture));
@@ -189,7 +170,11 @@ static inline int children_set_up(void **state)
     chmod(fixture->directory, 0755);
     fixture->loop = loop_new();
     fixture->worker = worker_new(fixture->loop);
+    struct err err;
+    if (!roster_open(fixture->directory, &fixture->roster, &err))
+        return -1;
     fixture->children = children_new(fixture->loop, fixture->worker);
+    children_use(fixture->children, fixture->roster);
     *state = fixture;
     return 0;
 }
@@ -201,6 +186,7 @@ static inline int children_tear_down(void **state)
 
     worker_free(fixture->worker);
     children_free(fixture->children);
+    roster_close(fixture->roster);
     loop_free(fixture->loop);
     int status = system(command);
     free(command);

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "loop/child.h"
+#include "loop/roster.h"
 #include "loop/spawn.h"
 
 static const char *const env[] = {"PATH=/usr/bin:/bin", "HOME=/", NULL};
@@ -54,7 +55,7 @@ static int run(const char *const *argv, const char *input, char output[static 25
     ssize_t got;
     int status;
 
-    if (!spawn(&spec, &files, &spawned, &err))
+    if (!spawn(&spec, &files, NULL, &spawned, &err))
         fail_msg("%s", err.text);
     assert_int_equal(write(spawned.input_fd, input, strlen(input)), strlen(input));
     close(spawned.input_fd);
@@ -92,7 +93,7 @@ static void the_pipes_are_ours_and_do_not_block(void **state)
     struct err err;
 
     (void)state;
-    assert_true(spawn(&spec, &files, &spawned, &err));
+    assert_true(spawn(&spec, &files, NULL, &spawned, &err));
     assert_true(fcntl(spawned.input_fd, F_GETFL) & O_NONBLOCK);
     assert_true(fcntl(spawned.output_fd, F_GETFL) & O_NONBLOCK);
     assert_true(fcntl(spawned.input_fd, F_GETFD) & FD_CLOEXEC);
@@ -131,7 +132,7 @@ static void a_failure_leaves_nothing(void **state)
     specs[3].group = "no-such-group";
     unsigned before = open_files();
     for (unsigned i = 0; i < array_size(specs); i++) {
-        assert_false(spawn(&specs[i], &files, &spawned, &err));
+        assert_false(spawn(&specs[i], &files, NULL, &spawned, &err));
         assert_int_equal(err.code, ERR_HOST);
         expect_no_child();
         assert_int_equal(open_files(), before);
@@ -155,7 +156,7 @@ static void without_room_for_files_it_says_so(void **state)
         few = limit;
         few.rlim_cur = room;
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
-        bool good = spawn(&spec, &files, &spawned, &err);
+        bool good = spawn(&spec, &files, NULL, &spawned, &err);
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
         assert_false(good);
         assert_int_equal(err.code, ERR_HOST);
@@ -163,6 +164,36 @@ static void without_room_for_files_it_says_so(void **state)
         assert_int_equal(open_files(), before);
     }
     expect_no_child();
+}
+
+/* A file that can not be written, and a daemon that was killed meanwhile. */
+static void who_can_not_be_entered_in_the_roster_is_not_run(void **state)
+{
+    const char *const argv[] = {"true", NULL};
+    struct child_spec spec = spec_of(argv);
+    int null = open("/dev/null", O_WRONLY);
+    struct roster_slot slots[] = {{.fd = -1, .daemon = getpid()},
+                                  {.fd = null, .daemon = getppid()}};
+    const int reasons[] = {EBADF, ESRCH};
+    struct spawned spawned;
+    struct err err;
+
+    (void)state;
+    unsigned before = open_files();
+    for (unsigned i = 0; i < array_size(slots); i++) {
+        assert_false(spawn(&spec, &files, &slots[i], &spawned, &err));
+        assert_int_equal(err.code, ERR_HOST);
+        assert_int_equal(err.os_errno, reasons[i]);
+        assert_non_null(strstr(err.text, "can not note in state_dir that /usr/bin/true runs"));
+        expect_no_child();
+        assert_int_equal(open_files(), before);
+    }
+    slots[1].daemon = getpid();
+    assert_true(spawn(&spec, &files, &slots[1], &spawned, &err));
+    close(spawned.input_fd);
+    close(spawned.output_fd);
+    assert_int_equal(waitpid(spawned.pid, NULL, 0), spawned.pid);
+    close(null);
 }
 
 /* Ends with 0 when nobody's process could not become root, and said what is needed. */
@@ -176,14 +207,14 @@ static int spawn_as_nobody(void)
     spec.user = "root";
     if (setgid(65534) != 0 || setuid(65534) != 0)
         return 1;
-    if (spawn(&spec, &files, &spawned, &err))
+    if (spawn(&spec, &files, NULL, &spawned, &err))
         return 2;
     if (err.code != ERR_HOST || strstr(err.text, "can not become user 0, group 0") == NULL ||
         strstr(err.text, "CAP_SETUID") == NULL)
         return 3;
     /* What we are already, we need not become. */
     spec.user = "nobody";
-    if (!spawn(&spec, &files, &spawned, &err))
+    if (!spawn(&spec, &files, NULL, &spawned, &err))
         return 4;
     return waitpid(spawned.pid, NULL, 0) == spawned.pid ? 0 : 5;
 }
@@ -210,6 +241,7 @@ int main(void)
         cmocka_unit_test(the_programs_own_pipes_block),
         cmocka_unit_test(a_failure_leaves_nothing),
         cmocka_unit_test(without_room_for_files_it_says_so),
+        cmocka_unit_test(who_can_not_be_entered_in_the_roster_is_not_run),
         cmocka_unit_test(without_rights_it_says_which_are_needed),
     };
 

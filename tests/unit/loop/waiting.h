@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/types.h>
 #include <cmocka.h>
 
 #include "loop/loop.h"
@@ -81,6 +83,27 @@ static inline void run_until(struct loop *loop, bool (*is_so)(void *arg), void *
 static inline void run_a_moment(struct loop *loop)
 {
     (void)waiting_in_time(loop, NULL, NULL, 30);
+}
+
+/* Whether a process still does something: a zombie does not. */
+static inline bool process_lives(pid_t pid)
+{
+    char path[64], text[512] = "";
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    FILE *file = fopen(path, "r");
+
+    if (file == NULL)
+        return false;
+    size_t len = fread(text, 1, sizeof(text) - 1, file);
+    fclose(file);
+    text[len] = '\0';
+    const char *state = strrchr(text, ')');
+    return state != NULL && state[2] != 'Z' && state[2] != 'X';
+}
+
+static inline bool process_is_gone(void *arg)
+{
+    return !process_lives(*(pid_t *)arg);
 }
 
 #endif
