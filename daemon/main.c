@@ -457,6 +457,7 @@ static void prepare_process(void)
     setrlimit(RLIMIT_CORE, &none);
     prctl(PR_SET_DUMPABLE, 0);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a limit on a file's size is a write's error */
     umask(022);
 }
 

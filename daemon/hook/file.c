@@ -1,33 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The hook kind `file`: an event as one JSON line at the end of a file, or as one file in a directory.
- * All runs that wait when the worker is free go to the disk together, under one fdatasync. The file
- * is opened for each batch, so it may be renamed, rotated or deleted at any time.
+ * All runs that wait when the worker is free go to the disk together, under one fdatasync, as far as
+ * they go into one batch. The file is opened for each batch, so it may be renamed, rotated or deleted
+ * at any time. How a line gets to the disk stands in hook/file_append.h, how a file in hook/file_each.h.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
 #include "codec/template.h"
-#include "codec/uuid.h"
 #include "config/mistakes.h"
 #include "config/node.h"
 #include "event/event.h"
+#include "hook/file_append.h"
+#include "hook/file_each.h"
 #include "hook/hook.h"
 #include "hook/kinds.h"
 #include "hook/values.h"
 #include "loop/timer.h"
 #include "loop/worker.h"
 
-#define SEARCH_BYTES (1024 * 1024) /* how far back a repeated message is looked for */
-#define NAME_BYTES   255           /* of a file's name, on every file system of note */
+#define NAME_BYTES 255 /* of a file's name, on every file system of note */
 
 struct settings {
     struct config_place place;
@@ -119,8 +115,9 @@ struct run {
 STAILQ_HEAD(runs, run);
 
 struct file {
-    const struct settings *settings;
     struct template *name;
+    struct file_append append; /* the worker's, as `each` */
+    struct file_each each;     /* with a name */
     struct worker *worker;
     struct worker_job job;
     struct timer gather; /* runs that begin in one turn of the loop go to the disk together */
@@ -135,198 +132,60 @@ static unsigned parallel(const void *settings)
     return 0;
 }
 
-/* --- on the worker thread: one file --- */
+/* --- on the worker thread --- */
 
-static bool fail(struct err *err, const char *what, const char *path)
+/* What has gone well so far has not. */
+static void blame(const struct file *file, const struct err *err)
 {
-    return err_set_errno(err, ERR_HOST, errno, "can not %s %s", what, path);
-}
-
-/* Opens for appending. Only a file that we make gets our mode. */
-static int open_file(const struct settings *settings)
-{
-    int flags = O_RDWR | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
-    int fd = open(settings->path, flags);
-
-    if (fd >= 0 || errno != ENOENT)
-        return fd;
-    fd = open(settings->path, flags | O_CREAT | O_EXCL, (mode_t)settings->mode);
-    if (fd >= 0)
-        fchmod(fd, (mode_t)settings->mode);
-    else if (errno == EEXIST) /* somebody was faster, or it is a link to nowhere yet */
-        fd = open(settings->path, flags | O_CREAT, (mode_t)settings->mode);
-    return fd;
-}
-
-/* The last part of the file, at most SEARCH_BYTES. */
-static bool read_end(int fd, int64_t size, struct buf *end)
-{
-    int64_t from = max_of(size - SEARCH_BYTES, 0);
-    char chunk[16384];
-
-    while (from < size) {
-        ssize_t got = pread(fd, chunk, (size_t)min_of((int64_t)sizeof(chunk), size - from), from);
-        if (got <= 0)
-            return got == 0;
-        buf_append(end, chunk, (size_t)got);
-        from += got;
-    }
-    return true;
-}
-
-/* A line that a crash cut short is taken away again, if it is one of ours; its message comes again.
- * Somebody else's gets its end of line. Returns the file's new size, -1 on failure. */
-static int64_t mend_end(int fd, int64_t size, struct buf *end)
-{
-    static const char ours[] = "{\"specversion\"";
-    const char *newline = memrchr(end->data, '\n', end->len);
-    size_t torn = end->len - (newline == NULL ? 0 : (size_t)(newline - end->data) + 1);
-
-    if (torn == 0)
-        return size;
-    if (strncmp(end->data + end->len - torn, ours, min_of(torn, sizeof(ours) - 1)) != 0)
-        return write(fd, "\n", 1) == 1 ? size + 1 : -1;
-    end->len -= torn;
-    end->data[end->len] = '\0';
-    return ftruncate(fd, size - (int64_t)torn) == 0 ? size - (int64_t)torn : -1;
-}
-
-static bool is_there(const struct run *run, const struct buf *end)
-{
-    autofree char *id = xasprintf("\"id\":\"%s\"", run->call->message->id);
-
-    return memmem(end->data, end->len, id, strlen(id)) != NULL;
-}
-
-/* Appends the text, whole or not at all. */
-static bool append(int fd, int64_t size, const struct buf *text, const char *path, struct err *err)
-{
-    size_t done = 0;
-
-    while (done < text->len) {
-        ssize_t wrote = write(fd, text->data + done, text->len - done);
-        if (wrote < 0 && errno == EINTR)
-            continue;
-        if (wrote <= 0) {
-            fail(err, "write", path);
-            /* No half line stays behind. */
-            if (done > 0 && ftruncate(fd, size) < 0)
-                return err_prefix(err, "a torn line is left");
-            return false;
-        }
-        done += (size_t)wrote;
-    }
-    /* EINVAL: a pipe or a terminal, which has no disk behind it. */
-    if (fdatasync(fd) == 0 || errno == EINVAL)
-        return true;
-    fail(err, "sync", path);
-    /* It counts as not written, so it must not be there at the next try. */
-    if (ftruncate(fd, size) < 0)
-        err_prefix(err, "a line that is not safe is left");
-    return false;
-}
-
-/* Whether the file's end must be looked at: a line may be there already, or the last one is torn. */
-static bool needs_end(const struct file *file, int fd, int64_t size)
-{
-    const struct run *run;
-    char last = '\n';
-
-    STAILQ_FOREACH (run, &file->writing, entry) {
-        if (run->look_first)
-            return true;
-    }
-    return size > 0 && (pread(fd, &last, 1, size - 1) != 1 || last != '\n');
-}
-
-static bool write_lines(struct file *file, struct err *err)
-{
-    const char *path = file->settings->path;
-    autoclose int fd = open_file(file->settings);
-    autobuf end, text;
-    struct stat st;
     struct run *run;
 
-    buf_init(&end, SEARCH_BYTES);
-    buf_init(&text, BUF_ANY_SIZE);
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return fail(err, "open", path);
-    int64_t size = S_ISREG(st.st_mode) ? st.st_size : 0;
-    if (needs_end(file, fd, size) &&
-        (!read_end(fd, size, &end) || (size = mend_end(fd, size, &end)) < 0))
-        return fail(err, "read", path);
     STAILQ_FOREACH (run, &file->writing, entry) {
-        if (!run->look_first || !is_there(run, &end))
-            buf_append(&text, run->line.data, run->line.len);
+        if (run->outcome == HOOK_DONE) {
+            run->outcome = HOOK_HOST_FAULT;
+            run->err = *err;
+        }
     }
-    return append(fd, size, &text, path, err);
 }
 
-/* --- on the worker thread: one file an event --- */
-
-static bool sync_directory(const char *path, struct err *err)
+static void append_lines(struct file *file)
 {
-    autoclose int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct file_batch batch;
+    struct run *run;
+    struct err err;
 
-    return (fd >= 0 && fsync(fd) == 0) || fail(err, "sync", path);
-}
-
-/* Writes a temporary file beside the name, then takes the name. */
-static bool write_one(const struct settings *settings, const struct run *run, struct err *err)
-{
-    char unique[UUID_TEXT_MAX];
-
-    uuid_new(unique);
-    autofree char *path = xasprintf("%s/%s", settings->directory, run->name);
-    autofree char *temporary = xasprintf("%s/.%.36s.tmp", settings->directory, unique);
-    autoclose int fd =
-        open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, (mode_t)settings->mode);
-    if (fd < 0)
-        return fail(err, "make", temporary);
-    if (fchmod(fd, (mode_t)settings->mode) == 0 && append(fd, 0, &run->line, path, err) &&
-        rename(temporary, path) == 0)
-        return true;
-    fail(err, "write", path);
-    unlink(temporary);
-    return false;
+    bool good = file_batch_open(&batch, &file->append, &err);
+    STAILQ_FOREACH (run, &file->writing, entry) {
+        if (good && !file_batch_add(&batch, &run->line, run->look_first, &run->err))
+            run->outcome = HOOK_HOST_FAULT;
+    }
+    if (!good || !file_batch_write(&batch, &err))
+        blame(file, &err);
+    file_batch_close(&batch);
 }
 
 static void write_each(struct file *file)
 {
-    const struct settings *settings = file->settings;
     struct run *run;
     struct err err;
 
+    file_each_sweep(&file->each);
     STAILQ_FOREACH (run, &file->writing, entry) {
-        if (run->outcome == HOOK_DONE && !write_one(settings, run, &run->err))
+        if (run->outcome == HOOK_DONE &&
+            !file_each_write(&file->each, run->name, &run->line, &run->err))
             run->outcome = HOOK_HOST_FAULT;
     }
-    if (sync_directory(settings->directory, &err))
-        return;
-    STAILQ_FOREACH (run, &file->writing, entry) {
-        if (run->outcome == HOOK_DONE) {
-            run->outcome = HOOK_HOST_FAULT;
-            run->err = err;
-        }
-    }
+    if (!file_each_sync(&file->each, &err))
+        blame(file, &err);
 }
 
 static void job_run(void *arg)
 {
     struct file *file = arg;
-    struct run *run;
-    struct err err;
 
-    if (file->settings->directory != NULL) {
+    if (file->name != NULL)
         write_each(file);
-        return;
-    }
-    if (write_lines(file, &err))
-        return;
-    STAILQ_FOREACH (run, &file->writing, entry) {
-        run->outcome = HOOK_HOST_FAULT;
-        run->err = err;
-    }
+    else
+        append_lines(file);
 }
 
 /* --- on the loop --- */
@@ -348,13 +207,21 @@ static void finish(struct run *run)
     call->done(call->arg, &result);
 }
 
-/* Gives the worker what has gathered. */
+/* Gives the worker what has gathered, as far as it goes into one batch. */
 static void pump(struct file *file)
 {
+    size_t bytes = 0;
+    struct run *run;
+
     if (file->busy || STAILQ_EMPTY(&file->waiting))
         return;
     file->busy = true;
-    STAILQ_CONCAT(&file->writing, &file->waiting);
+    while ((run = STAILQ_FIRST(&file->waiting)) != NULL &&
+           (bytes == 0 || bytes + run->line.len <= FILE_BATCH_BYTES)) {
+        STAILQ_REMOVE_HEAD(&file->waiting, entry);
+        STAILQ_INSERT_TAIL(&file->writing, run, entry);
+        bytes += run->line.len;
+    }
     worker_submit(file->worker, &file->job);
 }
 
@@ -380,17 +247,20 @@ static void job_done(void *arg)
 
 static void *create(const struct hook_context *context, const char *name, const void *object)
 {
+    const struct settings *settings = object;
     struct file *file = xcalloc(1, sizeof(*file));
     struct err err;
 
     (void)name;
-    file->settings = object;
+    file->append = (struct file_append){.path = settings->path, .mode = (mode_t)settings->mode};
+    file->each =
+        (struct file_each){.directory = settings->directory, .mode = (mode_t)settings->mode};
     file->worker = context->worker;
     file->job = (struct worker_job){.run = job_run, .done = job_done, .arg = file};
     timer_init(&file->gather, context->loop, on_gathered, file);
     STAILQ_INIT(&file->waiting);
     STAILQ_INIT(&file->writing);
-    if (file->settings->name != NULL && !template_compile(file->settings->name, &file->name, &err))
+    if (settings->name != NULL && !template_compile(settings->name, &file->name, &err))
         fatal("a template that was checked does not compile");
     return file;
 }

@@ -6,24 +6,6 @@
 
 #define LINES_HOOK "file: {path: '@/events.jsonl'}"
 
-static char *line_of(const struct fixture *fixture, const char *id)
-{
-    struct buf line;
-
-    buf_init(&line, BUF_ANY_SIZE);
-    event_document(fixture->event, id, fixture->message.queue_url, INSERTED_MS, &line);
-    buf_putc(&line, '\n');
-    return buf_take(&line);
-}
-
-static void expect_file(const struct fixture *fixture, const char *wanted)
-{
-    autofree char *text = read_named(fixture, "events.jsonl");
-
-    assert_non_null(text);
-    assert_string_equal(text, wanted);
-}
-
 static mode_t mode_of(const struct fixture *fixture, const char *name)
 {
     autofree char *path = path_of(fixture, name);

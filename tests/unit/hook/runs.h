@@ -220,6 +220,25 @@ static inline void write_named(const struct fixture *fixture, const char *name, 
     fclose(file);
 }
 
+/* The line of a file hook for the fixture's event under another id. */
+static inline char *line_of(const struct fixture *fixture, const char *id)
+{
+    struct buf line;
+
+    buf_init(&line, BUF_ANY_SIZE);
+    event_document(fixture->event, id, fixture->message.queue_url, INSERTED_MS, &line);
+    buf_putc(&line, '\n');
+    return buf_take(&line);
+}
+
+static inline void expect_file(const struct fixture *fixture, const char *wanted)
+{
+    autofree char *text = read_named(fixture, "events.jsonl");
+
+    assert_non_null(text);
+    assert_string_equal(text, wanted);
+}
+
 static inline void expect_contains(const char *text, const char *part)
 {
     assert_non_null(text);
