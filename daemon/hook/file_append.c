@@ -7,15 +7,14 @@
 #include <libgen.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "hook/file_disk.h"
 
-#define SEARCH_BYTES (1024L * 1024) /* how far back a repeated line is looked for */
-#define PIPE_WAIT_MS 1000           /* for a pipe's reader to make room */
+#define SEARCH_BYTES (16L * 1024 * 1024) /* how far back a repeated line is looked for */
+#define PIPE_WAIT_MS 1000                /* for a pipe's reader to make room */
 #define OPEN_FLAGS   (O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
 
 /* --- opening --- */
@@ -62,7 +61,7 @@ static bool keep_name(struct file_batch *batch, const struct stat *st, bool made
     file->device = st->st_dev;
     file->inode = st->st_ino;
     file->first_size = st->st_size;
-    file->doubt_from = file->doubt_upto = 0;
+    file->doubt = (struct file_doubt){0};
     return true;
 }
 
@@ -72,9 +71,6 @@ bool file_batch_open(struct file_batch *batch, struct file_append *file, struct 
     bool made;
 
     *batch = (struct file_batch){.file = file, .fd = -1};
-    buf_init(&batch->text, BUF_ANY_SIZE);
-    buf_init(&batch->end.text, SEARCH_BYTES);
-    buf_init(&batch->start.text, SEARCH_BYTES);
     batch->fd = open_or_make(file, &made);
     if (batch->fd < 0 || fstat(batch->fd, &st) < 0)
         return file_disk_fail(err, "open", file->path);
@@ -88,64 +84,7 @@ bool file_batch_open(struct file_batch *batch, struct file_append *file, struct 
 void file_batch_close(struct file_batch *batch)
 {
     alloc_close_slot(&batch->fd);
-    buf_done(&batch->text);
-    buf_done(&batch->end.text);
-    buf_done(&batch->start.text);
-}
-
-/* --- reading --- */
-
-/* The file from `from` to `upto`; less when it has become shorter. */
-static bool read_part(int fd, int64_t from, int64_t upto, struct file_part *part)
-{
-    char chunk[16384];
-
-    part->from = from;
-    while (from < upto) {
-        ssize_t got = pread(fd, chunk, (size_t)min_of((int64_t)sizeof(chunk), upto - from), from);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return got == 0;
-        buf_append(&part->text, chunk, (size_t)got);
-        from += got;
-    }
-    return true;
-}
-
-static bool read_end(struct file_batch *batch, struct err *err)
-{
-    const struct file_append *file = batch->file;
-    int64_t from = max_of(batch->size - SEARCH_BYTES, 0);
-    int64_t start_upto = min_of(file->first_size, from);
-
-    if (batch->has_end)
-        return true;
-    buf_reset(&batch->end.text);
-    buf_reset(&batch->start.text);
-    batch->has_end =
-        read_part(batch->fd, from, batch->size, &batch->end) &&
-        read_part(batch->fd, max_of(start_upto - SEARCH_BYTES, 0), start_upto, &batch->start);
-    if (!batch->has_end)
-        return file_disk_fail(err, "read", file->path);
-    batch->size = from + (int64_t)batch->end.text.len;
-    return true;
-}
-
-/* Whether the whole line is there, where the file can be trusted. */
-static bool part_has(const struct file_part *part, const struct buf *line,
-                     const struct file_append *file)
-{
-    const char *at = part->text.data, *end = at + part->text.len;
-
-    while ((at = memmem(at, (size_t)(end - at), line->data, line->len)) != NULL) {
-        int64_t offset = part->from + (at - part->text.data);
-
-        if (offset < file->doubt_from || offset >= file->doubt_upto)
-            return true;
-        at++;
-    }
-    return false;
+    free(take(batch->lines));
 }
 
 /* --- taking lines --- */
@@ -192,53 +131,24 @@ bool file_batch_add(struct file_batch *batch, const struct buf *line, bool look_
 {
     if (!batch->has_disk)
         return send_line(batch, line, err);
-    if (look_first) {
-        if (!read_end(batch, err))
-            return false;
-        if (part_has(&batch->end, line, batch->file) || part_has(&batch->start, line, batch->file))
-            return true;
+    if (batch->count == batch->room) {
+        batch->room = max_of(batch->room * 2, 16);
+        batch->lines = xreallocarray(batch->lines, batch->room, sizeof(*batch->lines));
     }
-    buf_append(&batch->text, line->data, line->len);
+    batch->lines[batch->count++] = (struct file_line){.text = line, .look_first = look_first};
     return true;
 }
 
 /* --- writing --- */
 
-/* How many bytes of the last line are there without its end. */
-static size_t torn_bytes(const struct buf *end)
-{
-    const char *newline = memrchr(end->data, '\n', end->len);
-
-    return end->len - (newline == NULL ? 0 : (size_t)(newline - end->data) + 1);
-}
-
-/* Whether the torn line is one of ours, as far as it goes. */
-static bool torn_is_ours(const struct file_part *end, size_t torn)
-{
-    static const char ours[] = "{\"specversion\"";
-    bool from_its_start = torn < end->text.len || end->from == 0;
-
-    return from_its_start && strncmp(end->text.data + end->text.len - torn, ours,
-                                     min_of(torn, sizeof(ours) - 1)) == 0;
-}
-
-static bool mend_end(struct file_batch *batch, struct err *err)
+/* The last line has no end. */
+static bool mend_tail(struct file_batch *batch, const struct file_tail *tail, struct err *err)
 {
     const char *path = batch->file->path;
-    char last = '\n';
 
-    if (batch->size == 0)
-        return true;
-    if (!batch->has_end && pread(batch->fd, &last, 1, batch->size - 1) == 1 && last == '\n')
-        return true;
-    if (!read_end(batch, err))
-        return false;
-    size_t torn = torn_bytes(&batch->end.text);
-    if (torn == 0)
-        return true;
-    if (torn_is_ours(&batch->end, torn)) {
-        if (ftruncate(batch->fd, batch->size - (int64_t)torn) == 0) {
-            batch->size -= (int64_t)torn;
+    if (tail->is_ours) {
+        if (ftruncate(batch->fd, tail->torn_at) == 0) {
+            batch->size = tail->torn_at;
             return true;
         }
         if (errno != EPERM)
@@ -250,6 +160,39 @@ static bool mend_end(struct file_batch *batch, struct err *err)
     return true;
 }
 
+/* Whether the file ends as it should, as far as its last byte tells. */
+static bool ends_well(const struct file_batch *batch)
+{
+    char last;
+
+    return batch->size == 0 || (pread(batch->fd, &last, 1, batch->size - 1) == 1 && last == '\n');
+}
+
+/* Finds out which lines are there already, and whether the last one lacks its end. */
+static bool look(struct file_batch *batch, struct err *err)
+{
+    const struct file_append *file = batch->file;
+    int64_t end_from = max_of(batch->size - SEARCH_BYTES, 0);
+    int64_t start_upto = min_of(file->first_size, end_from);
+    int64_t start_from = max_of(start_upto - SEARCH_BYTES, 0);
+    autofree struct file_line **wanted = xcalloc(batch->count + 1, sizeof(*wanted));
+    struct file_tail tail;
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < batch->count; i++) {
+        if (batch->lines[i].look_first)
+            wanted[count++] = &batch->lines[i];
+    }
+    if (count == 0 && ends_well(batch))
+        return true;
+    if ((count > 0 &&
+         !file_search(batch->fd, start_from, start_upto, &file->doubt, wanted, count, &tail)) ||
+        !file_search(batch->fd, end_from, batch->size, &file->doubt, wanted, count, &tail))
+        return file_disk_fail(err, "read", file->path);
+    batch->size = tail.upto;
+    return tail.torn_at == tail.upto || mend_tail(batch, &tail, err);
+}
+
 /* Takes back what was written, unless somebody else has written since, or emptied the file. */
 static bool take_back(const struct file_batch *batch, size_t wrote)
 {
@@ -259,27 +202,48 @@ static bool take_back(const struct file_batch *batch, size_t wrote)
            ftruncate(batch->fd, batch->size) == 0;
 }
 
-bool file_batch_write(struct file_batch *batch, struct err *err)
+/* Nobody knows how much of it is on the disk: it counts as not written, so it must not be found at the next
+ * try. */
+static bool doubt(const struct file_batch *batch, size_t wrote, struct err *err)
 {
-    struct file_append *file = batch->file;
+    struct file_doubt *doubt = &batch->file->doubt;
+
+    if (take_back(batch, wrote))
+        return false;
+    doubt->from = doubt->upto > 0 ? min_of(doubt->from, batch->size) : batch->size;
+    doubt->upto = batch->size + (int64_t)wrote;
+    return err_prefix(err, "lines that are not safe are left");
+}
+
+static bool write_text(const struct file_batch *batch, const struct buf *text, struct err *err)
+{
+    const char *path = batch->file->path;
     size_t wrote;
 
-    if (!batch->has_disk)
-        return true;
-    if (!mend_end(batch, err))
-        return false;
-    if (!file_disk_write(batch->fd, batch->text.data, batch->text.len, &wrote)) {
-        file_disk_fail(err, "write", file->path);
+    if (!file_disk_write(batch->fd, text->data, text->len, &wrote)) {
+        file_disk_fail(err, "write", path);
         return (wrote == 0 || take_back(batch, wrote)) ? false
                                                        : err_prefix(err, "a torn line is left");
     }
     if (fdatasync(batch->fd) == 0)
         return true;
-    file_disk_fail(err, "sync", file->path);
-    /* It counts as not written, so it must not be found at the next try. */
-    if (take_back(batch, wrote))
+    file_disk_fail(err, "sync", path);
+    return doubt(batch, wrote, err);
+}
+
+bool file_batch_write(struct file_batch *batch, struct err *err)
+{
+    autobuf text;
+
+    buf_init(&text, BUF_ANY_SIZE);
+    if (!batch->has_disk)
+        return true;
+    if (!look(batch, err))
         return false;
-    file->doubt_from = file->doubt_upto > 0 ? min_of(file->doubt_from, batch->size) : batch->size;
-    file->doubt_upto = batch->size + (int64_t)wrote;
-    return err_prefix(err, "lines that are not safe are left");
+    for (unsigned i = 0; i < batch->count; i++) {
+        const struct file_line *line = &batch->lines[i];
+        if (!line->is_there)
+            buf_append(&text, line->text->data, line->text->len);
+    }
+    return write_text(batch, &text, err);
 }

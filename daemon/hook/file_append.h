@@ -3,9 +3,9 @@
  * Whole lines at the end of a file. Once file_batch_write has said so, a batch's lines are on the disk, and
  * so is the file's name; if it fails, none of them is there. The crash in between is what the rest is for:
  *
- *  - A line that may have been written by an earlier run is looked for first, whole, in the last MiB of the
- *    file and in the last MiB of what it was when this process first saw it: a message comes back only when its
- *    lease is over, behind much that was written meanwhile. What can not be read is a fault, not "not there".
+ *  - A line that may have been written by an earlier run is looked for first, in the last 16 MiB of the file
+ *    and in the last 16 MiB of what it was when this process first saw it: a message comes back only when its
+ *    lease is over, behind all that was written meanwhile. What can not be read is a fault, not "not there".
  *  - A last line without its end is a write that was cut short. One of ours is taken away, for its message
  *    comes again; somebody else's gets its end, and so does one that can not be taken away (chattr +a).
  *  - After a sync that failed nobody knows what is on the disk: the lines are taken back. Where that fails
@@ -26,6 +26,7 @@
 #include <sys/types.h>
 
 #include "base/buf.h"
+#include "hook/file_search.h"
 
 struct err;
 
@@ -40,15 +41,9 @@ struct file_append {
     bool is_known;    /* device and inode tell the file whose name is safe */
     dev_t device;
     ino_t inode;
-    int64_t first_size;             /* when we first saw it */
-    int64_t doubt_from, doubt_upto; /* the part that could neither be synced nor taken back */
-    bool is_torn;                   /* the last line of a pipe lacks its end */
-};
-
-/* A part of the file, to be searched. */
-struct file_part {
-    int64_t from;
-    struct buf text;
+    int64_t first_size;      /* when we first saw it */
+    struct file_doubt doubt; /* the part that could neither be synced nor taken back */
+    bool is_torn;            /* the last line of a pipe lacks its end */
 };
 
 /* The file opened for some lines. */
@@ -57,17 +52,17 @@ struct file_batch {
     int fd;
     bool has_disk;
     bool is_broken; /* a pipe that did not take a line gets no more */
-    bool has_end;   /* end and start are read */
     int64_t size;
-    struct buf text; /* the lines to be written */
-    struct file_part end;
-    struct file_part start; /* up to first_size; empty where end holds it */
+    struct file_line *lines;
+    unsigned count;
+    unsigned room;
 };
 
 /* Opens or makes the file; its name is safe then. Whatever it returns, the batch is to be closed. */
 bool file_batch_open(struct file_batch *batch, struct file_append *file, struct err *err);
-/* Takes a line, which ends in a newline; look_first: unless it is there already. False: it was not taken, and
- * the batch goes on without it. A line for a pipe or device is out when this returns. */
+/* Takes a line, which ends in a newline and is borrowed until the batch is closed; look_first: unless it is
+ * there already. A line for a pipe or device is out when this returns; false: it is not, and that is no
+ * matter of the other lines. */
 bool file_batch_add(struct file_batch *batch, const struct buf *line, bool look_first,
                     struct err *err);
 /* Makes what was taken safe, and what was found. */
