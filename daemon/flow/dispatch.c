@@ -196,6 +196,11 @@ static void wait_more(struct step *step, enum ledger_state state,
 void dispatch_ended(struct step *step, const struct hook_result *result,
                     const struct queue_settings *settings, int64_t wall_ms)
 {
+    if (result->outcome == HOOK_HOST_FAULT) {
+        /* It never began: what was known before stays true, as of a run that left no trace. */
+        step->record.state = LEDGER_INTERRUPTED;
+        return;
+    }
     forget_texts(step);
     step->record.exit_status = result->exit_status;
     step->record.ended_ms = wall_ms;
@@ -221,8 +226,6 @@ void dispatch_ended(struct step *step, const struct hook_result *result,
             reject(step, "out-of-attempts");
         break;
     case HOOK_HOST_FAULT:
-        /* It never began: what was known before stays true, as of a run that left no trace. */
-        step->record.state = LEDGER_INTERRUPTED;
         break;
     case HOOK_INTERRUPTED:
         interrupt(step);

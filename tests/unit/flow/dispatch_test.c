@@ -334,9 +334,24 @@ static void a_host_fault_does_not_forget_attempts(void **state)
 
     given(fixture, 1, "");
     ends(fixture, "a", HOOK_FAILED, 1)->state = STEP_PENDING;
-    dispatch_put_off(ends(fixture, "a", HOOK_HOST_FAULT, -1), 1);
-    assert_int_equal(fixture->dispatch.steps[0].record.attempts, 1);
-    assert_int_equal(fixture->dispatch.steps[0].record.delays, 1);
+    struct step *step = next_runs(fixture, "a");
+    const struct hook_result fault = {
+        .outcome = HOOK_HOST_FAULT, .exit_status = -1, .text = "no such program"};
+    dispatch_ended(step, &fault, &fixture->queue, NOW_MS + 1);
+    assert_int_equal(step->record.attempts, 1);
+    assert_int_equal(step->record.delays, 1);
+    assert_int_equal(step->record.exit_status, 1); /* for a poison record, should it come to that */
+    assert_string_equal(step->record.tail, "tail\n");
+}
+
+static void a_broken_hook_that_continues_lets_later_ones_run(void **state)
+{
+    struct fixture *fixture = *state;
+
+    given(fixture, 3, "a");
+    dispatch_put_off(ends(fixture, "a", HOOK_HOST_FAULT, -1), 4321);
+    dispatch_put_off(ends(fixture, "b", HOOK_HOST_FAULT, -1), 1234);
+    next_waits(fixture, "a", 1234); /* b holds c back; the soonest counts */
 }
 
 static void an_interrupted_run_waits_without_delay(void **state)
@@ -608,6 +623,7 @@ int main(void)
         TEST(later_spends_no_attempt_however_often),
         TEST(a_host_fault_spends_nothing),
         TEST(a_host_fault_does_not_forget_attempts),
+        TEST(a_broken_hook_that_continues_lets_later_ones_run),
         TEST(an_interrupted_run_waits_without_delay),
         TEST(twenty_interruptions_reject),
         TEST(a_good_end_after_a_bad_one_leaves_no_reason),

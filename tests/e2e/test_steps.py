@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: MIT
+"""The steps of a message: which run when, what a reload changes of them, what a fault of the host does to them."""
+import time
+
+from support import messages
+from support.daemon import exec_hook
+from support.wait import stays_true, wait_until
+
+PROJECT = "6c4a1b52-0a3e-4f0e-9a6e-3d8f5f0a1b2c"
+
+
+def held(scripts, name):
+    """A recording script that runs until its file is gone, and that file."""
+    hold = scripts.place / f"hold-{name}"
+    hold.touch()
+    return scripts.recording(name, f"while [ -e {hold} ]; do sleep 0.05; done"), hold
+
+
+def test_a_fault_of_the_host_that_lasts_until_the_message_expires_ends_in_poison(queue, scripts, daemon):
+    # given a hook that fails once, whose program is gone then, and a message that lives for twelve seconds
+    command = scripts.recording("deploy", f"echo half done; rm -f {scripts.place}/deploy; exit 3")
+    daemon({"queues": [queue.config(lease="1s", retry_delay=["1s"], expiry_margin="6s")],
+            "hooks": [exec_hook("deploy", "*", command)]})
+    message = queue.post(messages.training(), time_to_live=12)
+    # when the margin is reached
+    wait_until(queue.records, 15, "a poison record")
+    # then it is kept aside, with the one attempt that was made and how that ended
+    (record,) = queue.records()
+    assert (record["message_id"], record["reason"], record["hook"]) == (message, "expiring", "deploy")
+    assert (record["attempts"], record["exit"]) == (1, 3)
+    assert "half done" in record["tail"]
+
+
+def test_a_broken_hook_that_continues_holds_nobody_back(queue, scripts, daemon):
+    # given a hook whose program is missing, which lets others go on, before one that is well
+    missing = scripts.place / "first"
+    daemon({"queues": [queue.config()], "hooks": [
+        exec_hook("first", "*", str(missing), on_failure="continue"),
+        exec_hook("second", "*", scripts.recording("second"))]})
+    # when a message comes
+    message = queue.post(messages.training())
+    # then the second runs, and once the first can, it runs alone
+    wait_until(lambda: scripts.runs("second", message, mark="end"), 10, "the second hook to run")
+    scripts.recording("first")
+    wait_until(queue.is_empty, 30, "the queue to be empty")
+    assert [r.hook for r in scripts.runs()] == ["second", "first"]
+
+
+def test_a_message_in_retry_does_not_hold_back_the_next_of_its_project(queue, scripts, daemon):
+    # given a hook that serves one project at a time, and fails for the first message
+    daemon({"queues": [queue.config(retry_delay=["60s"])], "hooks": [
+        exec_hook("deploy", "*", scripts.recording("deploy", f"[ -e {scripts.place}/seen ] || {{ touch {scripts.place}/seen; exit 1; }}"),
+                  serialize="project")]})
+    first = queue.post(messages.training(project=PROJECT))
+    wait_until(lambda: scripts.runs("deploy", first), 10, "the first to fail")
+    # when a second of that project comes
+    second = queue.post(messages.training(project=PROJECT))
+    # then it is served, though the first waits
+    wait_until(lambda: scripts.runs("deploy", second, mark="end"), 10, "the second to be served")
+    wait_until(lambda: queue.count() == 1, 10, "the first to be left")
+    assert len(scripts.runs("deploy", first)) == 1
+
+
+def test_who_is_told_of_poison_is_told_one_project_at_a_time_too(queue, scripts, daemon):
+    # given a hook that refuses, and one that is told, never twice at once for one project
+    command, hold = held(scripts, "alarm")
+    daemon({"queues": [queue.config()], "hooks": [
+        exec_hook("judge", "*", scripts.recording("judge", "exit 65")),
+        exec_hook("alarm", "message.poisoned", command, serialize="project", parallel=4)]})
+    # when two messages of a project and one of another go to poison
+    for project in (PROJECT, PROJECT, None):
+        queue.post(messages.training(project=project))
+    wait_until(lambda: len(queue.records()) == 3, 15, "three poison records")
+    # then the one project's second waits for its first, and the other project's does not
+    wait_until(lambda: len(scripts.runs("alarm")) == 2, 10, "both projects to be told of")
+    stays_true(lambda: len(scripts.runs("alarm")) == 2, 1, "the third to wait")
+    hold.unlink()
+    wait_until(lambda: len(scripts.runs("alarm", mark="end")) == 3, 10, "the third to be told of")
+
+
+def test_a_hook_that_fails_to_hear_of_poison_is_not_told_again(queue, scripts, daemon):
+    # given a hook that is told of poison, and fails
+    running = daemon({"queues": [queue.config(retry_delay=["1s"])], "hooks": [
+        exec_hook("alarm", "message.poisoned", scripts.recording("alarm", "exit 3"))]})
+    # when a message is poison
+    queue.post("{oops}")
+    running.wait_logged("hook could not be told of poison", "exit status 3")
+    # then that is all: the record is there, the message is gone, and no poison is made of the failure
+    wait_until(queue.is_empty, 10, "the queue to be empty")
+    stays_true(lambda: len(scripts.runs("alarm")) == len(queue.records()) == 1, 2, "nothing more to happen")
+
+
+def test_an_edited_hook_is_the_same_step(queue, scripts, daemon):
+    # given a hook that is done, and one that has failed
+    config = {"queues": [queue.config(retry_delay=["2s"])], "hooks": [
+        exec_hook("one", "*", scripts.recording("one")),
+        exec_hook("two", "*", scripts.recording("two", "exit 1"))]}
+    running = daemon(config)
+    queue.post(messages.training())
+    wait_until(lambda: scripts.runs("two"), 10, "the second hook to fail")
+    # when both get another program
+    other = scripts.recording("other")
+    running.reload({**config, "hooks": [exec_hook("one", "*", other), exec_hook("two", "*", other)]})
+    # then the first stays done, and the second goes on where it was
+    wait_until(queue.is_empty, 15, "the queue to be empty")
+    assert [(r.hook, r.attempt) for r in scripts.runs()] == [("one", "1"), ("two", "1"), ("two", "2")]
+
+
+def test_a_delivery_that_has_begun_keeps_its_steps_and_their_order(queue, scripts, daemon):
+    # given a message whose first of two hooks is running
+    command, hold = held(scripts, "one")
+    config = {"queues": [queue.config()], "hooks": [
+        exec_hook("one", "*", command), exec_hook("two", "*", scripts.recording("two"))]}
+    running = daemon(config)
+    message = queue.post(messages.training())
+    wait_until(lambda: scripts.runs("one"), 10, "the first hook to run")
+    # when a configuration comes with another second hook
+    running.reload({**config, "hooks": [config["hooks"][0], exec_hook("three", "*", scripts.recording("three"))]})
+    hold.unlink()
+    # then the message is served as it was begun
+    wait_until(queue.is_empty, 15, "the queue to be empty")
+    assert [(r.hook, r.message) for r in scripts.runs()] == [("one", message), ("two", message)]
+
+
+def test_a_message_that_becomes_too_old_while_it_waits_for_its_turn_is_not_run(queue, scripts, daemon):
+    # given a hook that serves one at a time, nothing older than three seconds, and is busy
+    command, hold = held(scripts, "deploy")
+    running = daemon({"queues": [queue.config()], "hooks": [
+        exec_hook("deploy", "*", command, parallel=1, max_age="3s")]})
+    first = queue.post(messages.training())
+    wait_until(lambda: scripts.runs("deploy"), 10, "the hook to be busy")
+    # when a second message waits for longer than that
+    second = queue.post(messages.training())
+    posted = time.time()
+    running.wait_logged("message received", second)
+    wait_until(lambda: time.time() > posted + 4.5, 6, "the message to age")
+    hold.unlink()
+    # then it is done without a run
+    wait_until(queue.is_empty, 10, "the queue to be empty")
+    assert [r.message for r in scripts.runs("deploy")] == [first]
+    assert running.logged("older than the hook's max_age", second)
+    assert queue.records() == []
+
+
+def test_a_rejection_waits_for_the_steps_that_are_still_to_be_tried(queue, scripts, daemon):
+    # given a hook that rejects and one that fails once, both of which let others go on
+    daemon({"queues": [queue.config(retry_delay=["1s"])], "hooks": [
+        exec_hook("judge", "*", scripts.recording("judge", "exit 65"), on_failure="continue"),
+        exec_hook("flaky", "*", scripts.recording("flaky", "[ $run -ge 2 ] || exit 1"), on_failure="continue"),
+        exec_hook("last", "*", scripts.recording("last"))]})
+    # when a message comes
+    queue.post(messages.training())
+    wait_until(queue.records, 20, "a poison record")
+    # then the second was tried again before the message went to poison, and the first was not
+    (record,) = queue.records()
+    assert [r.hook for r in scripts.runs()] == ["judge", "flaky", "last", "flaky"]
+    assert (record["hook"], record["reason"], sorted(record["done"])) == ("judge", "rejected", ["flaky", "last"])
