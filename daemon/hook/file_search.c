@@ -15,7 +15,7 @@ struct search {
     const struct file_doubt *doubt;
     struct file_line **wanted;
     unsigned count;
-    struct buf line; /* the one that is being read; overflow: too long to be one of ours */
+    struct buf line; /* the one that is being read; its beginning if it is too long to be ours */
     int64_t line_at;
 };
 
@@ -34,7 +34,7 @@ static void end_line(struct search *search)
     struct file_line key = {.text = &search->line}, *pointer = &key;
     bool in_doubt = search->line_at >= search->doubt->from && search->line_at < search->doubt->upto;
 
-    if (search->count == 0 || search->line.overflow || in_doubt)
+    if (search->count == 0 || in_doubt)
         return;
     struct file_line **found =
         bsearch(&pointer, search->wanted, search->count, sizeof(struct file_line *), compare);
@@ -49,8 +49,7 @@ static void take_bytes(struct search *search, const char *data, size_t len, int6
         const char *newline = memchr(data, '\n', len);
         size_t part = newline == NULL ? len : (size_t)(newline - data) + 1;
 
-        if (!search->line.overflow)
-            buf_append(&search->line, data, part);
+        buf_append(&search->line, data, part);
         data += part;
         len -= part;
         at += (int64_t)part;

@@ -20,7 +20,7 @@
 static struct {
     unsigned data_syncs, directory_syncs;
     int fdatasync_errno, fsync_errno, directory_errno, ftruncate_errno, pread_errno; /* 0: well */
-    void (*before_sync)(void);
+    void (*before_sync)(void), (*before_read)(void);
     struct {
         ino_t inode;
         off_t size;
@@ -165,6 +165,8 @@ int ftruncate(int fd, off_t size)
 
 ssize_t pread(int fd, void *data, size_t len, off_t at)
 {
+    if (disk.before_read != NULL)
+        disk.before_read();
     return disk.pread_errno != 0 ? disk_fails(disk.pread_errno)
                                  : (ssize_t)syscall(SYS_pread64, fd, data, len, at);
 }

@@ -282,6 +282,31 @@ static void a_file_that_was_emptied_meanwhile_is_not_made_longer(void **state)
     free(take(others_path));
 }
 
+static void a_file_that_is_emptied_while_it_is_read_gets_whole_lines(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct rlimit limit = {.rlim_cur = 50, .rlim_max = RLIM_INFINITY};
+    struct rlimit before;
+    struct outcome outcome;
+
+    signal(SIGXFSZ, SIG_IGN);
+    others_path = path_of(fixture, "events.jsonl");
+    given_hook(fixture, LINES_HOOK);
+    expect_line(fixture, "a", 1, HOOK_DONE, NULL);
+    disk.before_read = empty_it;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    run_hook(fixture, &outcome);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    free(take(others_path));
+    disk.before_read = NULL;
+    assert_int_equal(outcome.result.outcome, HOOK_HOST_FAULT);
+    outcome_done(&outcome);
+    expect_lines(fixture, "");
+    expect_line(fixture, "b", 1, HOOK_DONE, NULL);
+    expect_lines(fixture, "b");
+}
+
 /* --- torn lines --- */
 
 /* chattr +a or -a; false where the file system does not know it. */
@@ -566,6 +591,7 @@ int main(void)
         DISK_TEST(a_write_that_is_cut_short_leaves_nothing),
         DISK_TEST(what_others_wrote_meanwhile_is_not_taken_back),
         DISK_TEST(a_file_that_was_emptied_meanwhile_is_not_made_longer),
+        DISK_TEST(a_file_that_is_emptied_while_it_is_read_gets_whole_lines),
         DISK_TEST(a_torn_line_in_an_append_only_file_gets_its_end),
         DISK_TEST(a_torn_line_that_can_not_be_taken_away_is_the_hosts_fault),
         DISK_TEST(a_batch_that_was_cut_in_the_middle_is_made_whole),
