@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The steps of a message: which run when, what a reload changes of them, what a fault of the host does to them."""
+import signal
 import time
 
 from support import messages
@@ -155,3 +156,38 @@ def test_a_rejection_waits_for_the_steps_that_are_still_to_be_tried(queue, scrip
     (record,) = queue.records()
     assert [r.hook for r in scripts.runs()] == ["judge", "flaky", "last", "flaky"]
     assert (record["hook"], record["reason"], sorted(record["done"])) == ("judge", "rejected", ["flaky", "last"])
+
+
+def test_a_message_that_waits_for_its_turn_is_matched_anew_by_a_reload(queue, scripts, daemon):
+    # given a hook that serves one at a time, and is busy with the first of two messages
+    command, hold = held(scripts, "slow")
+    config = {"queues": [queue.config()], "hooks": [exec_hook("slow", "*", command, parallel=1)]}
+    running = daemon(config)
+    first = queue.post(messages.training())
+    wait_until(lambda: scripts.runs("slow"), 10, "the hook to be busy")
+    second = queue.post(messages.training())
+    running.wait_logged("delivery: reading -> stepping", second)
+    # when a configuration comes with another hook before that one
+    running.reload({**config, "hooks": [exec_hook("fresh", "*", scripts.recording("fresh")), *config["hooks"]]})
+    # then the one that waited runs the other at once, and the one that runs does not
+    wait_until(lambda: scripts.runs("fresh", second), 10, "the new hook to run")
+    hold.unlink()
+    wait_until(queue.is_empty, 15, "the queue to be empty")
+    assert [(r.hook, r.message) for r in scripts.runs()] == [("slow", first), ("fresh", second), ("slow", second)]
+
+
+def test_a_stop_lets_a_message_that_has_begun_go_to_its_end(queue, scripts, daemon):
+    # given a message whose first of two hooks is running
+    command, hold = held(scripts, "one")
+    running = daemon({"stop_timeout": "20s", "queues": [queue.config()], "hooks": [
+        exec_hook("one", "*", command), exec_hook("two", "*", scripts.recording("two"))]})
+    queue.post(messages.training())
+    wait_until(lambda: scripts.runs("one"), 10, "the first hook to run")
+    # when the daemon is told to stop before that hook ends
+    running.signal(signal.SIGTERM)
+    running.wait_logged("stopping")
+    hold.unlink()
+    # then the second runs too, and the message is gone with the daemon
+    assert running.wait_end(15) == 0
+    assert [r.hook for r in scripts.runs(mark="end")] == ["one", "two"]
+    assert queue.is_empty()
