@@ -446,6 +446,38 @@ static void the_line_of_another_event_of_the_message_does_not_count(void **state
     expect_file(fixture, both);
 }
 
+/* Twice the same batch, of which the second time one is new: with lines across each part that is read. */
+static void of_many_repeated_lines_only_the_missing_one_is_written(void **state)
+{
+    struct fixture *fixture = *state;
+    static struct outcome outcomes[200];
+    static struct hook_message batch[200];
+    static char ids[200][16];
+    autobuf wanted;
+
+    buf_init(&wanted, BUF_ANY_SIZE);
+    for (unsigned i = 0; i < array_size(ids); i++)
+        snprintf(ids[i], sizeof(ids[i]), "id-%u", i);
+    for (unsigned delivery = 1; delivery <= 2; delivery++) {
+        restart(fixture);
+        for (unsigned i = 0; i < array_size(ids); i++) {
+            batch[i] = fixture->message;
+            batch[i].id = delivery == 1 && i == 77 ? "another" : ids[i];
+            batch[i].dequeue_count = delivery;
+            start_run(fixture, &batch[i], &outcomes[i]);
+            autofree char *line = line_of(fixture, batch[i].id);
+            if (delivery == 1 || i == 77)
+                buf_puts(&wanted, line);
+        }
+        run_until_stopped(fixture->loop);
+        for (unsigned i = 0; i < array_size(ids); i++) {
+            assert_int_equal(outcomes[i].result.outcome, HOOK_DONE);
+            outcome_done(&outcomes[i]);
+        }
+    }
+    expect_file(fixture, wanted.data);
+}
+
 static void no_batch_is_longer_than_what_is_searched(void **state)
 {
     struct fixture *fixture = *state;
@@ -598,6 +630,7 @@ int main(void)
         DISK_TEST(a_huge_line_that_quotes_ours_is_left),
         DISK_TEST(a_line_from_before_the_crash_is_found_behind_much_that_came_since),
         DISK_TEST(the_line_of_another_event_of_the_message_does_not_count),
+        DISK_TEST(of_many_repeated_lines_only_the_missing_one_is_written),
         DISK_TEST(no_batch_is_longer_than_what_is_searched),
         DISK_TEST(a_pipe_gets_the_line_once_somebody_reads_it),
         DISK_TEST(a_pipe_whose_reader_sleeps_holds_nothing_up_and_loses_nothing),
