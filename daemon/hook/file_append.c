@@ -35,12 +35,17 @@ static int open_or_make(const struct file_append *file, bool *ret_made)
     return fd;
 }
 
-/* A pipe is opened anew, for with us as its reader one that nobody reads would swallow lines. */
+/* A pipe is opened anew, for with us as its reader one that nobody reads would swallow lines. In this order,
+ * so that who reads it does not find it without a writer meanwhile. */
 static bool open_pipe(struct file_batch *batch)
 {
+    int fd = open(batch->file->path, O_WRONLY | OPEN_FLAGS);
+
+    if (fd < 0)
+        return false;
     close(batch->fd);
-    batch->fd = open(batch->file->path, O_WRONLY | OPEN_FLAGS);
-    return batch->fd >= 0;
+    batch->fd = fd;
+    return true;
 }
 
 /* The name is safe before a line is. A file that is new to us may be one that somebody else has made, or that

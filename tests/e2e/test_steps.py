@@ -47,6 +47,22 @@ def test_a_broken_hook_that_continues_holds_nobody_back(queue, scripts, daemon):
     assert [r.hook for r in scripts.runs()] == ["second", "first"]
 
 
+def test_a_broken_hook_is_not_tried_for_each_message(queue, scripts, daemon):
+    # given a hook whose program is missing
+    missing = scripts.place / "deploy"
+    running = daemon({"queues": [queue.config(parallel=32)], "hooks": [exec_hook("deploy", "*", str(missing), parallel=1)]})
+    # when many messages need it
+    posted = [queue.post(messages.training()) for _ in range(20)]
+    wait_until(lambda: all(running.logged("message comes again in", message) for message in posted), 15, "all to be put off")
+    # then they wait as one: it was tried now and then only
+    assert 1 <= len(running.logged("hook is broken")) + len(running.logged("hook is still broken")) <= 5
+    # and when it can run, each is served, as a first attempt
+    scripts.recording("deploy")
+    running.reload()
+    wait_until(queue.is_empty, 60, "the queue to be empty")
+    assert sorted((r.message, r.attempt) for r in scripts.runs()) == sorted((message, "1") for message in posted)
+
+
 def test_a_message_in_retry_does_not_hold_back_the_next_of_its_project(queue, scripts, daemon):
     # given a hook that serves one project at a time, and fails for the first message
     daemon({"queues": [queue.config(retry_delay=["60s"])], "hooks": [
