@@ -180,7 +180,7 @@ static bool look(struct file_batch *batch, struct err *err)
     int64_t end_from = max_of(batch->size - SEARCH_BYTES, 0);
     int64_t start_upto = min_of(file->first_size, end_from);
     int64_t start_from = max_of(start_upto - SEARCH_BYTES, 0);
-    autofree struct file_line **wanted = xcalloc(batch->count + 1, sizeof(*wanted));
+    autofree struct file_line **wanted = xcalloc(batch->count + 1, sizeof(struct file_line *));
     struct file_tail tail;
     unsigned count = 0;
 

@@ -5,6 +5,7 @@ import time
 
 from support import messages
 from support.daemon import exec_hook
+from support.faults import silence
 from support.wait import stays_true, wait_until
 
 PROJECT = "6c4a1b52-0a3e-4f0e-9a6e-3d8f5f0a1b2c"
@@ -207,3 +208,18 @@ def test_a_stop_lets_a_message_that_has_begun_go_to_its_end(queue, scripts, daem
     assert running.wait_end(15) == 0
     assert [r.hook for r in scripts.runs(mark="end")] == ["one", "two"]
     assert queue.is_empty()
+
+
+def test_a_request_on_a_message_has_a_quarter_of_the_lease(fake, scripts, daemon):
+    # given a service that leaves the first delete without an answer, and time enough for any other request
+    queue = fake.queue()
+    fake.answer("Delete", silence, times=1)
+    daemon({"http": {"timeout": "30s"}, "queues": [queue.config(lease="8s")],
+            "hooks": [exec_hook("report", "*", scripts.recording("report"))]})
+    # when a message is done
+    queue.post(messages.training())
+    wait_until(queue.is_empty, 20, "the queue to be empty")
+    # then the delete was given up after two seconds, and tried again while the message was ours
+    first, second = fake.asked("Delete")
+    assert 1.9 < second - first < 6
+    assert len(scripts.runs("report")) == 1
