@@ -210,6 +210,7 @@ def test_the_links_test_is_no_poison_even_where_unmatched_messages_are(queue, da
     # then the message is consumed, and the log says that the link works
     wait_until(queue.is_empty, 15, "the queue to be empty")
     assert running.logged("link works")
+    assert not running.logged("no hook matches")
     assert queue.poison().count() == 0
 
 

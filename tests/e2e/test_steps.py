@@ -210,6 +210,26 @@ def test_a_stop_lets_a_message_that_has_begun_go_to_its_end(queue, scripts, daem
     assert queue.is_empty()
 
 
+def test_a_message_whose_only_hook_so_far_could_not_run_has_not_begun(queue, scripts, daemon):
+    # given a hook whose program is missing, which lets others go on, and one that is busy with another message
+    command, hold = held(scripts, "slow")
+    running = daemon({"stop_timeout": "20s", "queues": [queue.config(lease="60s")], "hooks": [
+        exec_hook("broken", "export.*", str(scripts.place / "missing"), on_failure="continue"),
+        exec_hook("slow", "*", command, parallel=1)]})
+    queue.post(messages.training())
+    wait_until(lambda: scripts.runs("slow"), 10, "the hook to be busy")
+    export = queue.post(messages.export())
+    running.wait_logged("hook is broken", export)
+    # when the daemon is told to stop
+    running.signal(signal.SIGTERM)
+    # then the message of the broken hook is given back at once, while the run may end
+    wait_until(lambda: [m.id for m in queue.visible()] == [export], 10, "the message to be given back")
+    assert running.is_running()
+    hold.unlink()
+    assert running.wait_end(15) == 0
+    assert len(scripts.runs("slow")) == 1
+
+
 def test_a_request_on_a_message_has_a_quarter_of_the_lease(fake, scripts, daemon):
     # given a service that leaves the first delete without an answer, and time enough for any other request
     queue = fake.queue()
