@@ -103,16 +103,17 @@ static void print_expired(const struct identity_settings *identity, const char *
 }
 
 /* Would be found out only when the first message is poison. */
-static void print_uncovered(const struct identity_settings *identity)
+static void print_uncovered(const struct identity_settings *identity, const char *state_dir)
 {
     struct identity_facts facts;
 
     if (identity_facts(identity, &facts) && facts.of_one_queue)
         printf("  its SAS is for one queue and can not write to the poison queue: give poison its "
-               "own\n");
+               "own; till then, poison records are kept in %s/spool\n",
+               state_dir);
 }
 
-static void print_queue(const struct queue_plan *plan)
+static void print_queue(const struct queue_plan *plan, const char *state_dir)
 {
     const struct queue_settings *queue = plan->settings;
     char fast[UNIT_TEXT_MAX], slow[UNIT_TEXT_MAX], lease[UNIT_TEXT_MAX];
@@ -127,7 +128,7 @@ static void print_queue(const struct queue_plan *plan)
     print_unchecked(plan->identity);
     print_expired(plan->identity, "its");
     if (plan->poison_identity == plan->identity) {
-        print_uncovered(plan->identity);
+        print_uncovered(plan->identity, state_dir);
     } else {
         print_unchecked(plan->poison_identity);
         print_expired(plan->poison_identity, "its poison queue's");
@@ -150,7 +151,7 @@ static void print_plan(const struct snapshot *snapshot)
     const struct config_objects *hooks = &snapshot->settings->hooks;
 
     for (unsigned i = 0; i < snapshot->queue_count; i++)
-        print_queue(&snapshot->queues[i]);
+        print_queue(&snapshot->queues[i], snapshot->settings->state_dir);
     for (unsigned i = 0; i < hooks->count; i++)
         print_hook(hooks->items[i]);
     if (hooks->count == 0)
@@ -494,6 +495,7 @@ static bool build(struct daemon *daemon, struct snapshot *snapshot, struct err *
         .worker = daemon->worker,
         .children = daemon->children,
         .ledger = state_ledger(daemon->state),
+        .spool = state_spool(daemon->state),
         .changed = on_changed,
         .arg = daemon,
     };

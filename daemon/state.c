@@ -15,6 +15,7 @@
 #include "loop/roster.h"
 #include "loop/timer.h"
 #include "store/ledger.h"
+#include "store/spool.h"
 
 #define RETRY_FIRST_MS 1000
 #define RETRY_CAP_MS   30000
@@ -23,6 +24,7 @@ struct state {
     struct state_context context;
     char *directory;
     struct ledger *ledger;
+    struct spool *spool;
     struct flow *flow;
     struct roster *roster;
     struct orphans *orphans;
@@ -146,6 +148,7 @@ struct state *state_open(const struct state_context *context, const char *direct
     }
     state->context = *context;
     state->directory = xstrdup(directory);
+    state->spool = spool_open(context->worker, directory);
     timer_init(&state->timer, context->loop, on_timer, state);
     backoff_init(&state->backoff, RETRY_FIRST_MS, RETRY_CAP_MS);
     return state;
@@ -154,6 +157,11 @@ struct state *state_open(const struct state_context *context, const char *direct
 struct ledger *state_ledger(const struct state *state)
 {
     return state->ledger;
+}
+
+struct spool *state_spool(const struct state *state)
+{
+    return state->spool;
 }
 
 void state_begin(struct state *state, struct flow *flow)
@@ -177,6 +185,7 @@ void state_close(struct state *state)
     if (state == NULL)
         return;
     ledger_close(state->ledger);
+    spool_close(state->spool);
     orphans_free(state->orphans);
     roster_close(state->roster);
     timer_done(&state->timer);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What stands in state_dir, kept in use: the ledger, and the list of runs that may be alive. While
- * either can not be used no queue is asked for messages; it is tried again until it can, and told once.
+ * What stands in state_dir, kept in use: the ledger, the spool of poison records, and the list of runs
+ * that may be alive. While ledger or list can not be used no queue is asked for messages; it is tried
+ * again until it can, and told once.
  */
 #ifndef STATE_H
 #define STATE_H
@@ -14,6 +15,7 @@ struct children;
 struct flow;
 struct ledger;
 struct loop;
+struct spool;
 struct state;
 struct worker;
 
@@ -31,6 +33,7 @@ struct state_context {
 struct state *state_open(const struct state_context *context, const char *directory,
                          struct err *err) MUST_CHECK;
 struct ledger *state_ledger(const struct state *state);
+struct spool *state_spool(const struct state *state);
 /* Lets the flow ask, once runs that an earlier daemon left are ended, and while all can be used. */
 void state_begin(struct state *state, struct flow *flow);
 /* How many tries have failed in a row, and of what; 0 when all can be used. */

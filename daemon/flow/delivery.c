@@ -63,10 +63,11 @@ struct delivery {
     struct settle *settle;
     struct settle_spec settle_spec; /* what to do once no renewal is under way */
     char *stored_reason;            /* its poison record is stored already */
-    char *record;
-    const char *reason;      /* of poison; the step's, or static */
-    const char *rejected_by; /* a hook; NULL */
-    struct notice *notice;   /* after the poison record is stored */
+    char *record;                   /* of poison; the message's text where that goes alone */
+    bool spooled;                   /* it is in the spool */
+    const char *reason;             /* of poison; the step's, or static */
+    const char *rejected_by;        /* a hook; NULL */
+    struct notice *notice;          /* after the poison record is stored */
     enum delivery_end end;
 };
 
@@ -175,13 +176,19 @@ static void settle(struct delivery *delivery, enum settle_what what, int64_t hid
                    enum delivery_end end);
 static bool is_expiring(const struct delivery *delivery, int64_t in_ms);
 
+/* Whether the message's text goes into poison alone. */
+static bool is_bare(const struct delivery *delivery)
+{
+    return str_equal(delivery->record, delivery->text);
+}
+
 /* The record could not be stored: the message comes again, and is tried again. One that the service
  * finds too large goes as the message's text alone, which it took before. */
 static void unpoisoned(struct delivery *delivery, const struct err *err)
 {
     const struct delivery_context *context = delivery->context;
 
-    if (poison_is_too_large(err) && !str_equal(delivery->record, delivery->text)) {
+    if (poison_is_too_large(err) && !is_bare(delivery)) {
         log_debug(fields_of(delivery, NULL), "poison record is not taken: %s", err->text);
         free(delivery->record);
         delivery->record = xstrdup(delivery->text);
@@ -208,12 +215,12 @@ static void log_end(struct delivery *delivery)
     else if (delivery->end == DELIVERY_UNMATCHED)
         log_info(fields, "no hook matches; message deleted");
     else if (delivery->end == DELIVERY_POISONED)
-        log_warning(fields, "message put into the poison queue: %s%s%s%s", delivery->reason,
+        log_warning(fields, "message put into the poison %s: %s%s%s%s",
+                    delivery->spooled ? "spool" : "queue", delivery->reason,
                     delivery->rejected_by != NULL ? ", hook " : "",
                     delivery->rejected_by != NULL ? delivery->rejected_by : "",
-                    poison_is_record(delivery->record)
-                        ? ""
-                        : "; its text alone, for with its record it is too large");
+                    is_bare(delivery) ? "; its text alone, for with its record it is too large"
+                                      : "");
 }
 
 /* Poison is told to those who want to know; all else is over. */
@@ -223,9 +230,9 @@ static void settled(struct delivery *delivery)
     if (delivery->end == DELIVERY_POISONED && delivery->interrupted)
         log_warning(fields_of(delivery, NULL), "no hook is told of the poison: we are stopping");
     else if (delivery->end == DELIVERY_POISONED)
-        delivery->notice = notice_start(
-            delivery->context->lanes, delivery->generation, &delivery->message,
-            poison_is_record(delivery->record) ? delivery->record : NULL, on_notice_done, delivery);
+        delivery->notice =
+            notice_start(delivery->context->lanes, delivery->generation, &delivery->message,
+                         is_bare(delivery) ? NULL : delivery->record, on_notice_done, delivery);
     if (delivery->notice == NULL)
         finish(delivery, delivery->end);
     else if (delivery->draining)
@@ -267,11 +274,14 @@ static void let_go(struct delivery *delivery, const struct err *err)
 }
 
 /* Should the message come again, it is deleted without a second record. */
-static void on_stored(void *arg)
+static void on_stored(void *arg, const struct err *refusal)
 {
     struct delivery *delivery = arg;
 
     ledger_stored(delivery->entry, delivery->reason, delivery->rejected_by);
+    delivery->spooled = refusal != NULL;
+    if (refusal != NULL)
+        delivery->context->spooled(delivery->context->arg, refusal);
 }
 
 static void on_settled(void *arg, enum settle_end end, const struct err *err)
@@ -321,6 +331,9 @@ static void settle(struct delivery *delivery, enum settle_what what, int64_t hid
         .hide_ms = hide_ms,
         .record = delivery->record,
         .stored = on_stored,
+        .is_bare = is_bare(delivery),
+        .expiring = is_expiring(delivery, 0),
+        .spool = context->spool,
         .failed = on_settle_failed,
     };
     delivery->end = end;
@@ -732,6 +745,11 @@ const char *delivery_message_id(const struct delivery *delivery)
 struct delivery_link *delivery_link(struct delivery *delivery)
 {
     return &delivery->link;
+}
+
+bool delivery_was_spooled(const struct delivery *delivery)
+{
+    return delivery->spooled;
 }
 
 bool delivery_is_settling(const struct delivery *delivery)

@@ -19,6 +19,7 @@ struct loop;
 struct queue;
 struct queue_message;
 struct queue_plan;
+struct spool;
 
 /* How it ended, for counting and for `--once`. */
 enum delivery_end {
@@ -37,12 +38,15 @@ struct delivery_context {
     struct loop *loop;
     struct ledger *ledger;
     struct lanes *lanes;
+    struct spool *spool;
     struct queue *queue;
     struct queue *poison;
     const struct queue_plan *plan;
     int64_t http_timeout_ms;
     /* How long to hide a message whose poison record could not be stored; err says why. */
     int64_t (*poison_failed)(void *arg, const struct err *err);
+    /* A poison record is safe in the spool; err says why its queue did not take it. */
+    void (*spooled)(void *arg, const struct err *err);
     /* Whether it is worth a line that a delete, or a hide, failed so; for good, or for this time. */
     bool (*settle_failed)(void *arg, bool is_delete, const struct err *err, bool is_final);
     /* Its hooks have ended, it is being settled: a place is free. Fires at most once. */
@@ -74,6 +78,8 @@ void delivery_drain(struct delivery *delivery);
 /* Stops a running hook and gives the message back. */
 void delivery_interrupt(struct delivery *delivery);
 bool delivery_is_settling(const struct delivery *delivery);
+/* Whether its poison record is in the spool, and not in the poison queue. */
+bool delivery_was_spooled(const struct delivery *delivery);
 
 /* For the owner's list. */
 struct delivery_link {

@@ -8,12 +8,14 @@
 
 #include "base/alloc.h"
 #include "base/buf.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "flow/generation.h"
 #include "flow/lane.h"
 #include "flow/listener.h"
 #include "flow/settings.h"
 #include "loop/timer.h"
+#include "store/spool.h"
 
 /* A listener in use, or one that a reload has retired and that still holds messages. */
 struct station {
@@ -77,6 +79,7 @@ static void add_station(struct flow *flow, const struct queue_plan *plan)
     struct listener_context context = {.loop = flow->context.loop,
                                        .ledger = flow->context.ledger,
                                        .lanes = flow->lanes,
+                                       .spool = flow->context.spool,
                                        .changed = on_changed,
                                        .take_over = take_over,
                                        .arg = flow};
@@ -112,6 +115,25 @@ static void sweep(void *arg)
         flow->retired--;
         remove_station(flow, station);
     }
+    TAILQ_FOREACH (station, &flow->stations, entry)
+        listener_look_at_spool(station->listener);
+}
+
+/* Says what of the spool nobody will move over. */
+static void tell_of_spool(const struct flow *flow)
+{
+    const struct spool *spool = flow->context.spool;
+    const struct snapshot *snapshot = flow_snapshot(flow);
+    unsigned known = 0;
+
+    for (unsigned i = 0; i < snapshot->queue_count; i++)
+        known += spool_count_of(spool, snapshot->queues[i].url);
+    unsigned others = spool_count(spool) - min_of(known, spool_count(spool));
+    if (others > 0)
+        log_warning(
+            NULL,
+            "poison records of queues that the configuration does not name: %u; they stay in %s",
+            others, spool_directory(spool));
 }
 
 struct flow *flow_new(const struct flow_context *context, struct snapshot *snapshot)
@@ -127,6 +149,9 @@ struct flow *flow_new(const struct flow_context *context, struct snapshot *snaps
     flow->generation = generation_new(&generation, snapshot, NULL);
     for (unsigned i = 0; i < snapshot->queue_count; i++)
         add_station(flow, &snapshot->queues[i]);
+    if (spool_trouble(context->spool) != NULL)
+        log_warning(NULL, "spool: %s", spool_trouble(context->spool)->text);
+    tell_of_spool(flow);
     return flow;
 }
 
@@ -195,6 +220,7 @@ void flow_apply(struct flow *flow, struct snapshot *snapshot)
             add_station(flow, &snapshot->queues[i]);
     }
     generation_drop(previous);
+    tell_of_spool(flow);
     sweep(flow);
 }
 
@@ -335,12 +361,14 @@ char *flow_status(const struct flow *flow)
             buf_printf(&troubles, "; %s: %s", listener_plan(listener)->settings->name,
                        trouble != NULL ? trouble : "no answer yet");
     }
+    unsigned spooled = spool_count(flow->context.spool);
+    autofree char *kept = spooled > 0 ? xasprintf(", %u spooled", spooled) : xstrdup("");
     autofree char *broken = lanes_broken(flow->lanes);
     if (broken != NULL)
         buf_printf(&troubles, "; broken hooks: %s", broken);
     return xasprintf("queues answering: %u of %u; %" PRIu64 " received, %" PRIu64 " done, %" PRIu64
-                     " poisoned, %u in hand%s",
+                     " poisoned, %u in hand%s%s",
                      good, queues, counts.received, counts.ended[DELIVERY_DONE],
-                     counts.ended[DELIVERY_POISONED], counts.in_hand,
+                     counts.ended[DELIVERY_POISONED], counts.in_hand, kept,
                      troubles.len > 0 ? troubles.data : "");
 }

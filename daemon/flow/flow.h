@@ -15,6 +15,7 @@ struct flow;
 struct ledger;
 struct loop;
 struct snapshot;
+struct spool;
 struct worker;
 
 /* Why nothing is asked for. */
@@ -28,6 +29,7 @@ struct flow_context {
     struct worker *worker;
     struct children *children;
     struct ledger *ledger;
+    struct spool *spool;
     /* An answer came, a message was settled: look again at what you wait for. Without news it was one
      * more answer as those before. From the loop, never from inside a call. */
     void (*changed)(void *arg, bool news);

@@ -11,12 +11,14 @@
 #include "base/log.h"
 #include "base/unit.h"
 #include "flow/generation.h"
+#include "flow/mover.h"
 #include "flow/settings.h"
 #include "flow/trouble.h"
 #include "identity/identity.h"
 #include "loop/backoff.h"
 #include "loop/timer.h"
 #include "net/retry.h"
+#include "store/spool.h"
 
 /* Messages that are being settled take no place among `parallel`, up to this many. */
 #define MAX_SETTLING 64
@@ -42,6 +44,7 @@ struct listener {
     struct retry retry;
     struct retry poison_retry;
     int64_t poison_until_ms; /* the wait that its last failure asked for */
+    struct mover *mover;     /* of records in the spool */
     struct err failure;      /* of the last Get */
     struct trouble getting, poisoning, deleting, hiding;
     bool answered;
@@ -91,15 +94,27 @@ static void on_settling(void *arg, struct delivery *delivery)
         timer_set(&listener->timer, 0);
 }
 
+/* The poison queue took a record, of a message or of the spool. */
+static void on_stored(void *arg)
+{
+    struct listener *listener = arg;
+
+    retry_reset(&listener->poison_retry);
+    listener->poison_until_ms = 0;
+    if (trouble_is_over(&listener->poisoning))
+        log_info(FIELDS_OF(listener), "poison records can be stored again");
+}
+
 /* What an end tells of the requests behind it. */
-static void note_end(struct listener *listener, enum delivery_end end)
+static void note_end(struct listener *listener, const struct delivery *delivery,
+                     enum delivery_end end)
 {
     switch (end) {
     case DELIVERY_POISONED:
-        retry_reset(&listener->poison_retry);
-        listener->poison_until_ms = 0;
-        if (trouble_is_over(&listener->poisoning))
-            log_info(FIELDS_OF(listener), "poison records can be stored again");
+        if (!delivery_was_spooled(delivery)) {
+            on_stored(listener);
+            mover_hurry(listener->mover);
+        }
         /* fall through */
     case DELIVERY_DONE:
     case DELIVERY_UNMATCHED:
@@ -127,7 +142,7 @@ static void on_ended(void *arg, struct delivery *delivery, enum delivery_end end
     TAILQ_REMOVE(&listener->deliveries, delivery_link(delivery), entry);
     listener->in_hand--;
     listener->counts.ended[end]++;
-    note_end(listener, end);
+    note_end(listener, delivery, end);
     if (listener->get == NULL && !timer_is_set(&listener->timer))
         timer_set(&listener->timer, 0);
     changed(listener, true);
@@ -157,6 +172,18 @@ static int64_t on_poison_failed(void *arg, const struct err *err)
               "in %s",
               listener->plan->poison_url, err->text, unit_duration_human(delay_ms, wait));
     return delay_ms;
+}
+
+static void on_spooled(void *arg, const struct err *err)
+{
+    struct listener *listener = arg;
+    bool news = trouble_is_news(&listener->poisoning, err, true);
+
+    log_write(news ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG, FIELDS_OF(listener),
+              "poison record can not be put into %s: %s; it is kept in %s and moved over later",
+              listener->plan->poison_url, err->text, spool_directory(listener->context.spool));
+    mover_wait(listener->mover, err);
+    changed(listener, true);
 }
 
 static bool on_settle_failed(void *arg, bool is_delete, const struct err *err, bool is_final)
@@ -314,6 +341,27 @@ static void on_timer(void *arg)
 
 /* --- life --- */
 
+static void on_mover_rested(void *arg)
+{
+    changed(arg, true);
+}
+
+static struct mover *make_mover(struct listener *listener)
+{
+    return mover_new(&(struct mover_context){
+        .loop = listener->context.loop,
+        .spool = listener->context.spool,
+        .poison = listener->poison,
+        .queue_url = listener->plan->url,
+        .name = listener->plan->settings->name,
+        .timeout_ms = listener->delivery_context.http_timeout_ms,
+        .trouble = &listener->poisoning,
+        .moved = on_stored,
+        .rested = on_mover_rested,
+        .arg = listener,
+    });
+}
+
 static void make_clients(struct listener *listener)
 {
     const struct queue_plan *plan = listener->plan;
@@ -344,11 +392,13 @@ struct listener *listener_new(const struct listener_context *context, struct gen
         .loop = context->loop,
         .ledger = context->ledger,
         .lanes = context->lanes,
+        .spool = context->spool,
         .queue = listener->queue,
         .poison = listener->poison,
         .plan = plan,
         .http_timeout_ms = generation_snapshot(generation)->settings->http->timeout_ms,
         .poison_failed = on_poison_failed,
+        .spooled = on_spooled,
         .settle_failed = on_settle_failed,
         .settling = on_settling,
         .ended = on_ended,
@@ -359,6 +409,7 @@ struct listener *listener_new(const struct listener_context *context, struct gen
     backoff_init(&listener->idle, plan->settings->poll_min_ms, plan->settings->poll_max_ms);
     retry_init(&listener->retry);
     retry_init(&listener->poison_retry);
+    listener->mover = make_mover(listener);
     timer_set(&listener->timer, 0);
     return listener;
 }
@@ -374,6 +425,7 @@ void listener_free(struct listener *listener)
         delivery_free(link->delivery);
     }
     queue_call_cancel(listener->get);
+    mover_free(listener->mover);
     queue_free(listener->queue);
     queue_free(listener->poison);
     timer_done(&listener->timer);
@@ -425,6 +477,7 @@ void listener_poll_now(struct listener *listener)
     retry_reset(&listener->retry);
     retry_reset(&listener->poison_retry);
     listener->poison_until_ms = 0;
+    mover_hurry(listener->mover);
     backoff_reset(&listener->idle);
     timer_set(&listener->timer, 0);
 }
@@ -435,10 +488,16 @@ void listener_refresh(struct listener *listener)
     listener_poll_now(listener);
 }
 
+void listener_look_at_spool(struct listener *listener)
+{
+    mover_look(listener->mover);
+}
+
 void listener_drain(struct listener *listener)
 {
     listener->draining = true;
     timer_clear(&listener->timer);
+    mover_drain(listener->mover);
     each_delivery(listener, delivery_drain);
 }
 
@@ -447,12 +506,13 @@ void listener_interrupt(struct listener *listener)
     listener_drain(listener);
     /* What it may have taken comes again after its lease. */
     queue_call_cancel(take(listener->get));
+    mover_interrupt(listener->mover);
     each_delivery(listener, delivery_interrupt);
 }
 
 bool listener_is_idle(const struct listener *listener)
 {
-    return listener->in_hand == 0 && listener->get == NULL;
+    return listener->in_hand == 0 && listener->get == NULL && !mover_is_busy(listener->mover);
 }
 
 bool listener_has_nothing(const struct listener *listener)

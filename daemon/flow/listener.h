@@ -18,11 +18,13 @@ struct ledger;
 struct listener;
 struct loop;
 struct queue_plan;
+struct spool;
 
 struct listener_context {
     struct loop *loop;
     struct ledger *ledger;
     struct lanes *lanes;
+    struct spool *spool;
     /* An answer came, or a delivery ended. Without news it was one more answer as those before. */
     void (*changed)(void *arg, struct listener *listener, bool news);
     /* The delivery of a message of that queue that another listener still has in hand, taken from it
@@ -48,6 +50,8 @@ void listener_hold(struct listener *listener, bool held);
 void listener_poll_now(struct listener *listener);
 /* A reload that leaves the queue as it is: secrets in files are read again, and it polls now. */
 void listener_refresh(struct listener *listener);
+/* Another listener may have left poison records of this queue in the spool. */
+void listener_look_at_spool(struct listener *listener);
 /* Asks for no more messages, gives back what has not begun. */
 void listener_drain(struct listener *listener);
 /* Stops running hooks too. */

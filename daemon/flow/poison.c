@@ -78,12 +78,38 @@ char *poison_text(const struct poison_record *record)
     return text != NULL ? text : xstrdup(record->text);
 }
 
-bool poison_is_record(const char *text)
-{
-    return str_starts(text, "{\"cvnotifyd\":");
-}
-
 bool poison_is_too_large(const struct err *err)
 {
     return err->http_status == 413 || str_equal(err->service_code, "MessageTooLarge");
+}
+
+/* A queue that is being deleted can be made again soon. */
+static bool may_come_back(const struct err *err)
+{
+    return str_equal(err->service_code, "QueueNotFound") ||
+           str_equal(err->service_code, "QueueBeingDeleted");
+}
+
+bool poison_is_refused(const struct err *err)
+{
+    /* The service names each request that it answers. */
+    if (err->http_status < 400 || err->http_status > 499 || err->request_id[0] == '\0')
+        return false;
+    switch (err->code) {
+    case ERR_AUTH:
+    case ERR_REJECTED:
+        return true;
+    case ERR_MISSING:
+        return !may_come_back(err);
+    case ERR_NONE:
+    case ERR_NETWORK:
+    case ERR_SERVER:
+    case ERR_THROTTLED:
+    case ERR_GONE:
+    case ERR_CONFIG:
+    case ERR_HOST:
+    case ERR_INTERNAL:
+        break;
+    }
+    return false;
 }

@@ -29,9 +29,10 @@ struct poison_record {
 /* The record as ASCII-only JSON, in fresh memory, at most POISON_MAX_BYTES: the tail is given up
  * first, and a text that still does not fit goes alone, as it is. */
 char *poison_text(const struct poison_record *record);
-/* Whether a text that poison_text made is a record, and not the message's text alone. */
-bool poison_is_record(const char *text);
 /* Whether the service found the text too large, whatever we thought. */
 bool poison_is_too_large(const struct err *err);
+/* Whether the service refused for good: to repeat the request as it is does not help, a person has to
+ * mend the credential or the queue. Not what only something in between said. */
+bool poison_is_refused(const struct err *err);
 
 #endif

@@ -9,22 +9,27 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "flow/lease.h"
+#include "flow/poison.h"
+#include "flow/storing.h"
 #include "loop/timer.h"
 #include "net/retry.h"
+#include "store/spool.h"
 
 enum settle_state {
-    STATE_PUTTING,  /* the poison record */
-    STATE_CREATING, /* the poison queue */
+    STATE_PUTTING,  /* the poison record into its queue */
+    STATE_SPOOLING, /* or, where that is refused, into the spool */
     STATE_ENDING,   /* delete or hide */
 };
 
 struct settle {
     struct settle_spec spec;
     enum settle_state state;
-    bool created;     /* once is enough */
     bool hurried;     /* no more tries */
     unsigned deletes; /* sent */
     struct queue_call *call;
+    struct storing *storing;
+    struct spool_op *op;
+    struct err refusal; /* why the poison queue did not take the record */
     struct retry retry;
     struct timer timer;
     settle_done_fn *done;
@@ -34,6 +39,8 @@ struct settle {
 static void settle_free(struct settle *settle)
 {
     queue_call_cancel(settle->call);
+    storing_cancel(settle->storing);
+    spool_cancel(settle->op);
     timer_done(&settle->timer);
     free(settle);
 }
@@ -95,29 +102,60 @@ static void ended(struct settle *settle, const struct queue_answer *answer, cons
         again(settle, err);
 }
 
-static void put(struct settle *settle, const struct err *err)
+/* Whether the record is to be kept here. One that is too large goes as the message's text first. */
+static bool must_spool(const struct settle *settle, const struct err *err)
 {
+    if (poison_is_too_large(err) && !settle->spec.is_bare)
+        return false;
+    return settle->spec.expiring || poison_is_refused(err);
+}
+
+static void end(struct settle *settle)
+{
+    settle->state = STATE_ENDING;
+    send_request(settle);
+}
+
+/* Nowhere to put it: both reasons count. */
+static void unpoisoned(struct settle *settle, const struct err *err)
+{
+    struct err both = settle->refusal;
+
+    err_set(&both, both.code, "%s; and it can not be kept here: %s", settle->refusal.text,
+            err->text);
+    both.http_status = settle->refusal.http_status;
+    both.retry_after_ms = settle->refusal.retry_after_ms;
+    finish(settle, SETTLE_UNPOISONED, &both);
+}
+
+static void on_spooled(void *arg, const struct err *err)
+{
+    struct settle *settle = arg;
+
+    settle->op = NULL;
+    if (err != NULL) {
+        unpoisoned(settle, err);
+        return;
+    }
+    settle->spec.stored(settle->arg, &settle->refusal);
+    end(settle);
+}
+
+static void on_put(void *arg, const struct err *err)
+{
+    struct settle *settle = arg;
+
+    settle->storing = NULL;
     if (err == NULL) {
-        settle->spec.stored(settle->arg);
-        settle->state = STATE_ENDING;
-        send_request(settle);
-    } else if (err->code == ERR_MISSING && !settle->created) {
-        settle->state = STATE_CREATING;
+        settle->spec.stored(settle->arg, NULL);
+        end(settle);
+    } else if (must_spool(settle, err)) {
+        settle->refusal = *err;
+        settle->state = STATE_SPOOLING;
         send_request(settle);
     } else {
         finish(settle, SETTLE_UNPOISONED, err);
     }
-}
-
-static void create(struct settle *settle, const struct err *err)
-{
-    settle->created = true;
-    if (err != NULL) {
-        finish(settle, SETTLE_UNPOISONED, err);
-        return;
-    }
-    settle->state = STATE_PUTTING;
-    send_request(settle);
 }
 
 static void on_answer(void *arg, const struct queue_answer *answer, const struct err *err)
@@ -125,17 +163,7 @@ static void on_answer(void *arg, const struct queue_answer *answer, const struct
     struct settle *settle = arg;
 
     settle->call = NULL;
-    switch (settle->state) {
-    case STATE_PUTTING:
-        put(settle, err);
-        break;
-    case STATE_CREATING:
-        create(settle, err);
-        break;
-    case STATE_ENDING:
-        ended(settle, answer, err);
-        break;
-    }
+    ended(settle, answer, err);
 }
 
 static struct queue_call *end_request(struct settle *settle)
@@ -157,11 +185,12 @@ static void send_request(struct settle *settle)
 
     switch (settle->state) {
     case STATE_PUTTING:
-        settle->call = queue_put(spec->poison, spec->record, QUEUE_TTL_NEVER, spec->timeout_ms,
-                                 on_answer, settle);
+        settle->storing =
+            storing_start(spec->poison, spec->record, spec->timeout_ms, on_put, settle);
         break;
-    case STATE_CREATING:
-        settle->call = queue_create(spec->poison, spec->timeout_ms, on_answer, settle);
+    case STATE_SPOOLING:
+        settle->op = spool_put(spec->spool, queue_url(spec->queue), spec->message_id, spec->record,
+                               on_spooled, settle);
         break;
     case STATE_ENDING:
         settle->call = end_request(settle);

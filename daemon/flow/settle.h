@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The last requests on a message: delete it, hide it for a while, or put its record into the poison
- * queue and delete it then. Repeats what failed while the message is ours; after that the message
- * comes back by itself, and nothing is lost.
+ * queue and delete it then. A record that the poison queue refuses is kept in the spool, and the message
+ * deleted. Repeats what failed while the message is ours; after that the message comes back by itself,
+ * and nothing is lost.
  */
 #ifndef FLOW_SETTLE_H
 #define FLOW_SETTLE_H
@@ -15,6 +16,7 @@ struct lease;
 struct loop;
 struct queue;
 struct settle;
+struct spool;
 
 enum settle_what {
     SETTLE_DELETE,
@@ -31,9 +33,14 @@ struct settle_spec {
     int64_t timeout_ms; /* of one request on the message */
     enum settle_what what;
     int64_t hide_ms;
-    const char *record; /* SETTLE_POISON; borrowed until done */
-    /* The poison record is stored; the delete is still to come. */
-    void (*stored)(void *arg);
+    /* SETTLE_POISON: what is put; borrowed until done. */
+    const char *record;
+    bool is_bare;  /* it is the message's text alone */
+    bool expiring; /* the message would be gone before long: any failure is a case for the spool */
+    struct spool *spool;
+    /* The record is stored: in the poison queue, or, when that failed as `refusal` says, in the spool.
+     * The delete follows. */
+    void (*stored)(void *arg, const struct err *refusal);
     /* A delete or a hide failed, and is tried again in delay_ms. */
     void (*failed)(void *arg, const struct err *err, int64_t delay_ms);
 };
@@ -41,7 +48,7 @@ struct settle_spec {
 enum settle_end {
     SETTLE_DONE,
     SETTLE_LOST,       /* the message is no longer ours */
-    SETTLE_UNPOISONED, /* the record could not be stored; the message is still ours */
+    SETTLE_UNPOISONED, /* the record could not be stored anywhere; the message is still ours */
     SETTLE_GIVEN_UP,   /* it could not be deleted or hidden while it was ours: it will be back */
 };
 

@@ -106,7 +106,8 @@ def test_a_token_that_can_not_serve_is_told_with_the_plan(place):
     # given a queue's own token, which poison is left to use
     result = check(place, GOOD)
     # then the plan says that it can not
-    assert "  its SAS is for one queue and can not write to the poison queue: give poison its own\n" in result.stdout
+    assert ("  its SAS is for one queue and can not write to the poison queue: give poison its own; till then, poison "
+            "records are kept in /tmp/spool\n") in result.stdout
     # but not of an account's
     result = check(place, GOOD.replace("sv=", "ss=q&srt=co&sv="))
     assert result.returncode == 0 and "its SAS" not in result.stdout, result.stdout + result.stderr
