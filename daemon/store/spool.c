@@ -2,14 +2,9 @@
 /* Poison records that wait in files. */
 #include "store/spool.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/queue.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -17,25 +12,13 @@
 #include "base/str.h"
 #include "loop/worker.h"
 #include "store/spool_file.h"
-
-/* A file that is there. */
-struct entry {
-    char *name;
-    int64_t bytes;
-    int64_t written_ns; /* when it was found at the start; else 0 */
-    bool claimed;
-    TAILQ_ENTRY(entry) link;
-};
-
-TAILQ_HEAD(entries, entry);
+#include "store/spool_list.h"
 
 struct spool {
     struct worker *worker;
     char *directory;
     struct err trouble;
-    struct entries entries; /* the oldest first */
-    unsigned count;
-    int64_t bytes;
+    struct spool_list list;
     unsigned writing; /* records that are on their way to the disk, and their bytes */
     int64_t writing_bytes;
 };
@@ -56,120 +39,6 @@ struct spool_op {
     void *arg;
 };
 
-/* --- what is there --- */
-
-static struct entry *find(const struct spool *spool, const char *name)
-{
-    struct entry *entry;
-
-    TAILQ_FOREACH (entry, &spool->entries, link) {
-        if (strcmp(entry->name, name) == 0)
-            return entry;
-    }
-    return NULL;
-}
-
-static struct entry *entry_new(const char *name, int64_t bytes, int64_t written_ns)
-{
-    struct entry *entry = xcalloc(1, sizeof(*entry));
-
-    entry->name = xstrdup(name);
-    entry->bytes = bytes;
-    entry->written_ns = written_ns;
-    return entry;
-}
-
-static void entry_free(struct entry *entry)
-{
-    free(entry->name);
-    free(entry);
-}
-
-static void add(struct spool *spool, struct entry *entry)
-{
-    TAILQ_INSERT_TAIL(&spool->entries, entry, link);
-    spool->count++;
-    spool->bytes += entry->bytes;
-}
-
-static void forget(struct spool *spool, const char *name)
-{
-    struct entry *entry = find(spool, name);
-
-    if (entry == NULL)
-        return;
-    TAILQ_REMOVE(&spool->entries, entry, link);
-    spool->count--;
-    spool->bytes -= entry->bytes;
-    entry_free(entry);
-}
-
-static int by_age(const void *a, const void *b)
-{
-    const struct entry *x = *(struct entry *const *)a, *y = *(struct entry *const *)b;
-
-    if (x->written_ns != y->written_ns)
-        return x->written_ns < y->written_ns ? -1 : 1;
-    return strcmp(x->name, y->name);
-}
-
-/* --- the start --- */
-
-struct found {
-    struct entry **entries;
-    unsigned count, room;
-    unsigned strays;
-    char *stray; /* one of them */
-};
-
-/* What a crash has cut short is taken away; its message comes again. */
-static void look_at(int fd, const char *name, struct found *found)
-{
-    struct stat st;
-
-    if (str_equal(name, ".") || str_equal(name, ".."))
-        return;
-    if (name[0] == '.' && str_ends(name, ".json.tmp")) {
-        unlinkat(fd, name, 0);
-    } else if (!spool_file_is_name(name) || fstatat(fd, name, &st, 0) < 0 || !S_ISREG(st.st_mode)) {
-        found->strays++;
-        if (found->stray == NULL)
-            found->stray = xstrdup(name);
-    } else {
-        if (found->count == found->room) {
-            found->room = max_of(2 * found->room, 64U);
-            found->entries = xreallocarray(found->entries, found->room, sizeof(found->entries[0]));
-        }
-        found->entries[found->count++] = entry_new(
-            name, st.st_size, (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec);
-    }
-}
-
-static void look(struct spool *spool)
-{
-    DIR *directory = opendir(spool->directory);
-    struct found found = {.entries = NULL};
-    const struct dirent *item;
-
-    if (directory == NULL && errno != ENOENT)
-        err_set_errno(&spool->trouble, ERR_HOST, errno, "can not read %s", spool->directory);
-    if (directory == NULL)
-        return;
-    while ((item = readdir(directory)) != NULL)
-        look_at(dirfd(directory), item->d_name, &found);
-    closedir(directory);
-    if (found.count > 0)
-        qsort(found.entries, found.count, sizeof(found.entries[0]), by_age);
-    for (unsigned i = 0; i < found.count; i++)
-        add(spool, found.entries[i]);
-    if (found.strays > 0)
-        err_set(&spool->trouble, ERR_HOST, "%s holds %u file%s that %s no poison record, as %s",
-                spool->directory, found.strays, str_plural(found.strays),
-                found.strays == 1 ? "is" : "are", found.stray);
-    free(found.stray);
-    free(found.entries);
-}
-
 struct spool *spool_open(struct worker *worker, const char *state_dir)
 {
     struct spool *spool = xcalloc(1, sizeof(*spool));
@@ -177,21 +46,16 @@ struct spool *spool_open(struct worker *worker, const char *state_dir)
 
     spool->worker = worker;
     spool->directory = xasprintf("%s%sspool", state_dir, slash ? "" : "/");
-    TAILQ_INIT(&spool->entries);
-    look(spool);
+    spool_list_init(&spool->list);
+    spool_list_scan(&spool->list, spool->directory, &spool->trouble);
     return spool;
 }
 
 void spool_close(struct spool *spool)
 {
-    struct entry *entry;
-
     if (spool == NULL)
         return;
-    while ((entry = TAILQ_FIRST(&spool->entries)) != NULL) {
-        TAILQ_REMOVE(&spool->entries, entry, link);
-        entry_free(entry);
-    }
+    spool_list_done(&spool->list);
     free(spool->directory);
     free(spool);
 }
@@ -208,32 +72,17 @@ const struct err *spool_trouble(const struct spool *spool)
 
 unsigned spool_count(const struct spool *spool)
 {
-    return spool->count;
+    return spool->list.count;
 }
 
 int64_t spool_bytes(const struct spool *spool)
 {
-    return spool->bytes;
-}
-
-/* Whether the file is of the queue whose files' names begin so. */
-static bool is_of(const struct entry *entry, const char *queue)
-{
-    return strncmp(entry->name, queue, SPOOL_FILE_QUEUE_LEN) == 0;
+    return spool->list.bytes;
 }
 
 unsigned spool_count_of(const struct spool *spool, const char *queue_url)
 {
-    const struct entry *entry;
-    char queue[SPOOL_FILE_NAME_MAX];
-    unsigned count = 0;
-
-    if (spool->count == 0)
-        return 0;
-    spool_file_name(queue_url, "", queue);
-    TAILQ_FOREACH (entry, &spool->entries, link)
-        count += is_of(entry, queue);
-    return count;
+    return spool_list_count_of(&spool->list, queue_url);
 }
 
 /* --- operations --- */
@@ -293,18 +142,16 @@ static void put_done(void *arg)
 
     spool->writing--;
     spool->writing_bytes -= (int64_t)op->len;
-    if (err_of(op) == NULL) {
-        forget(spool, op->name);
-        add(spool, entry_new(op->name, (int64_t)op->len, 0));
-    }
+    if (err_of(op) == NULL)
+        spool_list_add(&spool->list, op->name, (int64_t)op->len);
     tell(op);
 }
 
 /* Whether a record of that length has no room. What it would replace is not counted off: it is rare. */
 static bool is_full(const struct spool *spool, size_t len)
 {
-    return len > SPOOL_FILE_MAX_BYTES || spool->count + spool->writing >= SPOOL_MAX_COUNT ||
-           spool->bytes + spool->writing_bytes + (int64_t)len > SPOOL_MAX_BYTES;
+    return len > SPOOL_FILE_MAX_BYTES || spool->list.count + spool->writing >= SPOOL_MAX_COUNT ||
+           spool->list.bytes + spool->writing_bytes + (int64_t)len > SPOOL_MAX_BYTES;
 }
 
 struct spool_op *spool_put(struct spool *spool, const char *queue_url, const char *message_id,
@@ -318,7 +165,7 @@ struct spool_op *spool_put(struct spool *spool, const char *queue_url, const cha
     op->done = done;
     if (is_full(spool, op->len))
         err_set(&op->err, ERR_HOST, "%s is full: it holds %u records", spool->directory,
-                spool->count);
+                spool->list.count);
     spool->writing++;
     spool->writing_bytes += (int64_t)op->len;
     worker_submit(spool->worker, &op->job);
@@ -347,7 +194,7 @@ static void next_done(void *arg)
     const struct err *err = err_of(op);
 
     if (err != NULL && err->code != ERR_HOST)
-        forget(op->spool, op->name);
+        spool_list_remove(&op->spool->list, op->name);
     else if (err != NULL || op->cancelled)
         spool_release(op->spool, op->name, err != NULL);
     if (!op->cancelled)
@@ -358,14 +205,8 @@ static void next_done(void *arg)
 struct spool_op *spool_next(struct spool *spool, const char *queue_url, spool_read_fn *done,
                             void *arg)
 {
-    struct entry *entry;
-    char queue[SPOOL_FILE_NAME_MAX];
+    struct spool_entry *entry = spool_list_oldest(&spool->list, queue_url);
 
-    spool_file_name(queue_url, "", queue);
-    TAILQ_FOREACH (entry, &spool->entries, link) {
-        if (!entry->claimed && is_of(entry, queue))
-            break;
-    }
     if (entry == NULL)
         return NULL;
     entry->claimed = true;
@@ -377,15 +218,13 @@ struct spool_op *spool_next(struct spool *spool, const char *queue_url, spool_re
 
 void spool_release(struct spool *spool, const char *name, bool last)
 {
-    struct entry *entry = find(spool, name);
+    struct spool_entry *entry = spool_list_find(&spool->list, name);
 
     if (entry == NULL)
         return;
     entry->claimed = false;
-    if (!last)
-        return;
-    TAILQ_REMOVE(&spool->entries, entry, link);
-    TAILQ_INSERT_TAIL(&spool->entries, entry, link);
+    if (last)
+        spool_list_put_last(&spool->list, entry);
 }
 
 static void run_remove(void *arg)
@@ -401,7 +240,7 @@ static void remove_done(void *arg)
 {
     struct spool_op *op = arg;
 
-    forget(op->spool, op->name);
+    spool_list_remove(&op->spool->list, op->name);
     tell(op);
 }
 
