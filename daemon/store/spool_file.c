@@ -177,6 +177,14 @@ static bool read_whole(int fd, const char *path, struct buf *content, struct err
     return true;
 }
 
+static bool is_called(const char *name, const char *queue_url, const char *message_id)
+{
+    char own[SPOOL_FILE_NAME_MAX];
+
+    spool_file_name(queue_url, message_id, own);
+    return strcmp(own, name) == 0;
+}
+
 bool spool_file_read(const char *directory, const char *name, char **ret_message_id,
                      char **ret_text, struct err *err)
 {
@@ -184,7 +192,6 @@ bool spool_file_read(const char *directory, const char *name, char **ret_message
     autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     autobuf content;
     struct json_doc *doc;
-    char expected[SPOOL_FILE_NAME_MAX];
 
     buf_init(&content, SPOOL_FILE_MAX_BYTES);
     if (fd < 0 && errno == ENOENT)
@@ -199,10 +206,8 @@ bool spool_file_read(const char *directory, const char *name, char **ret_message
     const char *message_id = json_member_text(json_root(doc), "message_id");
     const char *text = json_member_text(json_root(doc), "text");
     bool whole = queue_url != NULL && message_id != NULL && text != NULL;
-    if (whole)
-        spool_file_name(queue_url, message_id, expected);
     /* One that was copied from elsewhere must not go to this queue. */
-    whole = whole && strcmp(expected, name) == 0;
+    whole = whole && is_called(name, queue_url, message_id);
     if (whole) {
         *ret_message_id = xstrdup(message_id);
         *ret_text = xstrdup(text);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "base/err.h"
 #include "codec/json.h"
 #include "flow/poison.h"
 
@@ -190,6 +191,53 @@ static void every_size_fits(void **state)
     }
 }
 
+static void a_refusal_is_the_services_own_and_for_good(void **state)
+{
+    static const struct {
+        struct err err;
+        bool refused;
+    } rows[] = {
+        {{.code = ERR_AUTH, .http_status = 403, .request_id = "r"}, true},
+        {{.code = ERR_AUTH, .http_status = 401, .request_id = "r"}, true},
+        {{.code = ERR_REJECTED, .http_status = 400, .request_id = "r"}, true},
+        {{.code = ERR_MISSING,
+          .http_status = 409,
+          .request_id = "r",
+          .service_code = "QueueDisabled"},
+         true},
+        {{.code = ERR_MISSING,
+          .http_status = 404,
+          .request_id = "r",
+          .service_code = "ResourceNotFound"},
+         true},
+        /* It can be made again, or is on its way. */
+        {{.code = ERR_MISSING,
+          .http_status = 404,
+          .request_id = "r",
+          .service_code = "QueueNotFound"},
+         false},
+        {{.code = ERR_MISSING,
+          .http_status = 409,
+          .request_id = "r",
+          .service_code = "QueueBeingDeleted"},
+         false},
+        /* It passes. */
+        {{.code = ERR_THROTTLED, .http_status = 429, .request_id = "r"}, false},
+        {{.code = ERR_THROTTLED, .http_status = 503, .request_id = "r"}, false},
+        {{.code = ERR_SERVER, .http_status = 500, .request_id = "r"}, false},
+        {{.code = ERR_SERVER, .http_status = 408, .request_id = "r"}, false},
+        {{.code = ERR_NETWORK}, false},
+        /* A proxy said so, or we have no credential to ask with. */
+        {{.code = ERR_AUTH, .http_status = 403}, false},
+        {{.code = ERR_REJECTED, .http_status = 302, .request_id = "r"}, false},
+        {{.code = ERR_AUTH}, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        assert_int_equal(poison_is_refused(&rows[i].err), rows[i].refused);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -201,6 +249,7 @@ int main(void)
         cmocka_unit_test(a_text_that_does_not_fit_goes_alone),
         cmocka_unit_test(escapes_count),
         cmocka_unit_test(every_size_fits),
+        cmocka_unit_test(a_refusal_is_the_services_own_and_for_good),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
