@@ -10,6 +10,7 @@ import pytest
 from support import faults
 from support.bad_day import in_status, said
 from support.daemon import exec_hook, run, write_config
+from support.fake_queue import SAS
 from support.faults import error, html
 from support.wait import stays_true, wait_until
 
@@ -196,6 +197,24 @@ def test_what_passes_by_itself_is_waited_for_in_the_queue(fake, scripts, daemon,
     wait_until(queue.is_empty, 20, "the queue to be empty")
     assert ids(queue) == [message] and fault.count == 2
     assert not spool(running).exists()
+
+
+def test_a_credential_that_is_not_there_yet_is_waited_for_in_the_queue(fake, scripts, daemon, place):
+    # given a token for poison whose file is away for a moment
+    queue = fake.queue()
+    token = place / "poison.sas"
+    token.touch(mode=0o600)
+    token.write_text(SAS)
+    running = served_by(scripts, daemon, queue, poison={"url": f"{queue.url}-poison", "sas_file": str(token)})
+    token.rename(place / "away")
+    # when a message is poison
+    message = queue.post("{oops}")
+    running.wait_logged("poison record can not be stored", "poison.sas")
+    # then it stays in its queue until the file is back
+    assert [m.id for m in queue.messages()] == [message] and not spool(running).exists()
+    (place / "away").rename(token)
+    wait_until(queue.is_empty, 20, "the queue to be empty")
+    assert ids(queue) == [message] and not spool(running).exists()
 
 
 @pytest.mark.parametrize("answer", [error(409, "QueueDisabled"), error(400, "InvalidHeaderValue"),
