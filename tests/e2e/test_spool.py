@@ -234,6 +234,27 @@ def test_what_a_person_must_mend_is_not_waited_for(fake, scripts, daemon, answer
     assert len(said(running, "poison records moved to", ": 1;")) == 1
 
 
+@pytest.mark.parametrize("cause", ["USR1", "reload", "another record"])
+def test_the_wait_is_cut_short(fake, scripts, daemon, cause):
+    # given a record that was kept, and a poison queue that is not to be asked again for a minute
+    queue = fake.queue()
+    fault = fake.answer("Put", error(403, "AuthenticationFailed", Retry_After="60"))
+    running = served_by(scripts, daemon, queue)
+    posted = {queue.post("{oops}")}
+    wait_until(lambda: queue.is_empty() and len(files(running)) == 1, 10, "the record to be kept")
+    # when it is mended, and somebody says so, or a record of another message gets there
+    fault.lift()
+    if cause == "USR1":
+        running.signal(signal.SIGUSR1)
+    elif cause == "reload":
+        running.reload()
+    else:
+        posted.add(queue.post("{oops again}"))
+    # then the record is moved at once
+    wait_until(lambda: not files(running), 10, "the record to be moved")
+    assert set(ids(queue)) == posted
+
+
 def test_a_message_that_is_about_to_expire_is_kept_whatever_the_cause(fake, scripts, daemon):
     # given a poison queue that is away, and a message that has not long to live
     queue = fake.queue()

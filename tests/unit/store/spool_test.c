@@ -272,8 +272,11 @@ static void an_id_that_is_no_name_stays_in_the_directory(void **state)
     assert_int_equal(spool_count(fixture->spool), array_size(ids) + 1);
     open_again(fixture);
     assert_null(spool_trouble(fixture->spool));
-    assert_true(next(fixture, QUEUE));
-    assert_string_equal(fixture->message_id, ids[0]);
+    for (unsigned left = array_size(ids) + 1; left > 0; left--) {
+        assert_true(next(fixture, QUEUE));
+        assert_int_equal(fixture->err.code, ERR_NONE);
+    }
+    assert_false(next(fixture, QUEUE));
 }
 
 static void garbage_is_set_aside(void **state)
