@@ -117,6 +117,13 @@ static void explain(void *self, struct err *err)
         sas_use_explain(&connection->sas, err);
 }
 
+static bool lacks(void *self, char permission)
+{
+    struct connection *connection = self;
+
+    return !secret_is_set(&connection->key) && sas_use_lacks(&connection->sas, permission);
+}
+
 static bool sign(void *self, struct http_request *request, struct err *err)
 {
     struct connection *connection = self;
@@ -137,6 +144,7 @@ const struct identity_kind identity_kind_connection_string = {
     .adopt = adopt,
     .is_stale = is_stale,
     .explain = explain,
+    .lacks = lacks,
     .create = create,
     .destroy = destroy,
     .sign = sign,

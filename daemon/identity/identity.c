@@ -27,6 +27,7 @@ struct identity {
     struct source *source; /* of a kind with a secret, else NULL */
     char *label;
     bool acquiring;
+    bool looks_again;
     struct waits open;   /* in the order they came */
     struct waits firing; /* being told, right now, how an acquisition ended */
     struct timer turn;   /* lets waits begin and end outside of who started them */
@@ -203,7 +204,7 @@ bool identity_is_ready(struct identity *identity)
 
     if (identity->source == NULL)
         return kind->is_ready(identity->self);
-    return source_is_ready(identity->source) &&
+    return source_is_ready(identity->source) && !identity->looks_again &&
            (kind->is_stale == NULL ||
             !kind->is_stale(identity->self, source_read_ms(identity->source)));
 }
@@ -247,12 +248,27 @@ bool identity_sign(struct identity *identity, struct http_request *request, stru
     return identity->kind->sign(identity->self, request, err);
 }
 
+bool identity_lacks(struct identity *identity, char permission)
+{
+    return identity->kind->lacks != NULL && identity->kind->lacks(identity->self, permission);
+}
+
+unsigned identity_version(const struct identity *identity)
+{
+    return identity->source != NULL ? source_version(identity->source) : 0;
+}
+
 void identity_reload(struct identity *identity)
 {
     if (identity->source != NULL)
         source_refused(identity->source);
     else
         identity->kind->refused(identity->self);
+}
+
+void identity_look_again(struct identity *identity)
+{
+    identity->looks_again = identity->source != NULL;
 }
 
 void identity_refused(struct identity *identity, struct err *err)
@@ -266,7 +282,7 @@ void identity_refused(struct identity *identity, struct err *err)
 
 void identity_acquired(struct identity *identity, const struct err *err)
 {
-    identity->acquiring = false;
+    identity->acquiring = identity->looks_again = false;
     tell_waits(identity, err);
 }
 

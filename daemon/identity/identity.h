@@ -35,7 +35,8 @@ struct identity_context {
 
 /* What a credential says of itself. */
 struct identity_facts {
-    bool of_one_queue; /* no good for another one */
+    bool of_one_queue;   /* no good for another one */
+    bool may_not_update; /* it says so; not to renew leases, that is, nor to hide for a retry */
     bool has_expiry;
     int64_t expiry_ms; /* wall clock */
 };
@@ -74,6 +75,9 @@ struct identity_kind {
     /* Adds what the kind knows about a refusal to err's sentence ("the SAS expired at ..."). May be
      * NULL. */
     void (*explain)(void *self, struct err *err);
+    /* Whether the credential in use says of itself that it lacks that SAS permission (a letter); false
+     * when it does not tell. May be NULL. */
+    bool (*lacks)(void *self, char permission);
 };
 
 /* One entry of `identities`, or the short form on a queue. */
@@ -126,8 +130,18 @@ bool identity_sign(struct identity *identity, struct http_request *request,
 /* The service refused a signed request with err, whose sentence grows by what the kind knows. */
 void identity_refused(struct identity *identity, struct err *err);
 
+/* Whether the credential in use says of itself that it lacks that SAS permission (a letter). False when
+ * it does not tell, and before the identity was ready. */
+bool identity_lacks(struct identity *identity, char permission);
+/* Another number than before when another secret has come into use. */
+unsigned identity_version(const struct identity *identity);
+
 /* A reload: what may have changed (a file) is read again before its next use. */
 void identity_reload(struct identity *identity);
+
+/* In case that there is a better secret by now: its file is read again before the next use. The one in
+ * use stays when that fails. */
+void identity_look_again(struct identity *identity);
 
 /* For kinds alone: the acquisition has ended. */
 void identity_acquired(struct identity *identity, const struct err *err);

@@ -56,6 +56,11 @@ static void explain(void *self, struct err *err)
     sas_use_explain(&((struct sas *)self)->use, err);
 }
 
+static bool lacks(void *self, char permission)
+{
+    return sas_use_lacks(&((struct sas *)self)->use, permission);
+}
+
 static bool adopt(void *self, const struct secret *secret, struct err *err)
 {
     struct sas *sas = self;
@@ -81,6 +86,7 @@ const struct identity_kind identity_kind_sas = {
     .adopt = adopt,
     .is_stale = is_stale,
     .explain = explain,
+    .lacks = lacks,
     .create = create,
     .destroy = destroy,
     .sign = sign,

@@ -58,6 +58,17 @@ bool sas_use_check(const char *pasted, const char *permissions, struct err *err)
     return read_pasted(pasted, &query, &token, err) && sas_token_suits(&token, permissions, err);
 }
 
+static bool lacks(const struct sas_token *token, char permission)
+{
+    return token->kind != SAS_POLICY && token->permissions[0] != '\0' &&
+           strchr(token->permissions, permission) == NULL;
+}
+
+bool sas_use_lacks(const struct sas_use *use, char permission)
+{
+    return lacks(&use->token, permission);
+}
+
 bool sas_use_facts(const char *pasted, struct identity_facts *ret_facts)
 {
     autosecret query = {0};
@@ -67,6 +78,7 @@ bool sas_use_facts(const char *pasted, struct identity_facts *ret_facts)
     if (!read_pasted(pasted, &query, &token, &err))
         return false;
     *ret_facts = (struct identity_facts){.of_one_queue = token.kind != SAS_ACCOUNT,
+                                         .may_not_update = lacks(&token, 'u'),
                                          .has_expiry = token.has_expiry,
                                          .expiry_ms = token.expiry_ms};
     return true;

@@ -33,6 +33,8 @@ bool sas_use_sign(struct sas_use *use, struct http_request *request, const char 
                   struct err *err) MUST_CHECK;
 /* Adds to a refusal's sentence what the dates of the SAS tell. */
 void sas_use_explain(const struct sas_use *use, struct err *err);
+/* Whether it lacks a permission (a letter); false when a stored policy may grant it. */
+bool sas_use_lacks(const struct sas_use *use, char permission);
 /* Whether a warning is due and the secret was not read since: it may have been rotated meanwhile, and
  * should be read again before anybody is warned about it. */
 bool sas_use_is_stale(const struct sas_use *use, int64_t read_ms);

@@ -31,6 +31,8 @@ struct source {
     void *self;
     bool ready;
     int64_t read_ms;
+    struct secret in_use; /* to tell another one from it */
+    unsigned version;
     struct reading *reading; /* NULL when none is under way */
 };
 
@@ -124,6 +126,7 @@ void source_free(struct source *source)
         return;
     if (source->reading != NULL)
         source->reading->source = NULL;
+    secret_done(&source->in_use);
     free(source);
 }
 
@@ -135,6 +138,11 @@ bool source_is_ready(const struct source *source)
 int64_t source_read_ms(const struct source *source)
 {
     return source->read_ms;
+}
+
+unsigned source_version(const struct source *source)
+{
+    return source->version;
 }
 
 /* On the worker thread. */
@@ -156,6 +164,15 @@ static void free_reading(struct reading *reading)
     free(reading);
 }
 
+static void note_use(struct source *source, const struct secret *secret)
+{
+    source->ready = true;
+    if (secret_equal(secret, &source->in_use))
+        return;
+    secret_set(&source->in_use, secret->bytes, secret->len);
+    source->version++;
+}
+
 /* Puts what was read to use, and says how it went. */
 static void adopt_reading(struct source *source, struct reading *reading)
 {
@@ -164,7 +181,7 @@ static void adopt_reading(struct source *source, struct reading *reading)
     source->reading = NULL;
     source->read_ms = clock_wall_ms();
     if (reading->ok && source->adopt(source->self, &reading->secret, &err))
-        source->ready = true;
+        note_use(source, &reading->secret);
     free_reading(reading);
     identity_acquired(source->owner, source->ready ? NULL : &err);
 }

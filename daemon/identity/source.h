@@ -33,6 +33,8 @@ void source_free(struct source *source);
 bool source_is_ready(const struct source *source);
 /* When the secret was last read, well or not; wall clock. */
 int64_t source_read_ms(const struct source *source);
+/* Grows when another secret than before was adopted. */
+unsigned source_version(const struct source *source);
 /* Reads and adopts, then calls identity_acquired. When that fails for a source that is ready still,
  * nothing is lost: the secret in use stays, and the acquisition counts as good. */
 void source_acquire(struct source *source);

@@ -301,6 +301,65 @@ static void a_refused_file_is_read_again(void **state)
     expect_signed(fixture, "http://127.0.0.1/a/q?sv=2021-12-02&sp=rup&se=2099-01-01&sig=new -");
 }
 
+static void another_secret_is_another_version(void **state)
+{
+    struct fixture *fixture = *state;
+
+    given_file(fixture, SAS);
+    assert_false(identity_lacks(fixture->identity, 'u')); /* nobody knows yet */
+    become_ready(fixture);
+    unsigned first = identity_version(fixture->identity);
+    assert_false(identity_lacks(fixture->identity, 'u'));
+    identity_reload(fixture->identity);
+    become_ready(fixture);
+    assert_int_equal(identity_version(fixture->identity), first); /* the same as before */
+    free(write_secret(fixture, "sv=2021-12-02&sp=rp&se=2099-01-01&sig=new", 0600));
+    identity_reload(fixture->identity);
+    become_ready(fixture);
+    assert_int_not_equal(identity_version(fixture->identity), first);
+    assert_true(identity_lacks(fixture->identity, 'u'));
+    assert_false(identity_lacks(fixture->identity, 'p'));
+}
+
+static void a_look_for_a_better_secret_does_no_harm(void **state)
+{
+    struct fixture *fixture = *state;
+    char *path;
+
+    given_file(fixture, SAS);
+    become_ready(fixture);
+    path = write_secret(fixture, "sv=2021-12-02&sp=rup&se=2099-01-01&sig=new", 0600);
+    identity_look_again(fixture->identity);
+    assert_false(identity_is_ready(fixture->identity));
+    become_ready(fixture);
+    expect_signed(fixture, "http://127.0.0.1/a/q?sv=2021-12-02&sp=rup&se=2099-01-01&sig=new -");
+    assert_int_equal(unlink(path), 0);
+    free(path);
+    identity_look_again(fixture->identity);
+    become_ready(fixture);
+    expect_signed(fixture, "http://127.0.0.1/a/q?sv=2021-12-02&sp=rup&se=2099-01-01&sig=new -");
+}
+
+static void a_connection_strings_sas_says_what_it_lacks(void **state)
+{
+    struct fixture *fixture = *state;
+
+    given(fixture, "{kind: connection_string, connection_string: "
+                   "'QueueEndpoint=http://127.0.0.1/a;SharedAccessSignature=sv=1&sp=rp&sig=x'}");
+    become_ready(fixture);
+    assert_true(identity_lacks(fixture->identity, 'u'));
+    assert_false(identity_lacks(fixture->identity, 'p'));
+}
+
+static void a_key_lacks_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+
+    given(fixture, "{kind: connection_string, connection_string: UseDevelopmentStorage=true}");
+    become_ready(fixture);
+    assert_false(identity_lacks(fixture->identity, 'u'));
+}
+
 static void a_refused_text_stays_what_it_is(void **state)
 {
     struct fixture *fixture = *state;
@@ -546,6 +605,10 @@ int main(void)
         TEST(a_callback_may_cancel_and_start_waits),
         TEST(a_wait_is_never_told_of_a_stale_credential),
         TEST(a_refused_file_is_read_again),
+        TEST(another_secret_is_another_version),
+        TEST(a_look_for_a_better_secret_does_no_harm),
+        TEST(a_connection_strings_sas_says_what_it_lacks),
+        TEST(a_key_lacks_nothing),
         TEST(a_refused_text_stays_what_it_is),
         TEST(a_credential_says_how_it_changes),
         TEST(a_missing_file_fails_the_wait_and_heals),

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "identity/identity.h"
 #include "identity/sas_use.h"
 #include "net/http.h"
 
@@ -223,6 +224,34 @@ static void a_check_lets_an_expired_one_pass(void **state)
     assert_false(sas_use_check("https://a/q", "p", &err));
 }
 
+static void tells_what_it_lacks(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool lacks_update;
+    } rows[] = {
+        {SAS, false},
+        {"sv=1&sp=rp&se=2099-01-01&sig=a", true},
+        {"sv=1&sp=rp&ss=q&srt=co&se=2099-01-01&sig=a", true},
+        {"sv=1&si=reader&sig=a", false}, /* the policy may grant it */
+        {"sv=1&si=reader&sp=rp&se=2099-01-01&sig=a", false},
+    };
+
+    at(300 * HOUR_MS);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct sas_use use = {0};
+        struct identity_facts facts;
+
+        adopt(&use, rows[i].text);
+        assert_int_equal(sas_use_lacks(&use, 'u'), rows[i].lacks_update);
+        assert_false(sas_use_lacks(&use, 'p'));
+        assert_true(sas_use_facts(rows[i].text, &facts));
+        assert_int_equal(facts.may_not_update, rows[i].lacks_update);
+        sas_use_done(&use);
+    }
+}
+
 static void a_url_without_room_is_refused(void **state)
 {
     (void)state;
@@ -252,6 +281,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(is_read_again_before_a_warning, set_up, tear_down),
         cmocka_unit_test_setup_teardown(keeps_the_one_before_a_bad_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(explains_a_refusal_by_its_dates, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(tells_what_it_lacks, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_url_without_room_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_check_lets_an_expired_one_pass, set_up, tear_down),
     };
