@@ -121,6 +121,8 @@ static bool read_create(const struct http_reply *reply, struct result *result, s
 
 static const struct operation get_messages = {"Get Messages", HTTP_GET, 200, 200,
                                               MAX_GET_BYTES,  read_get};
+/* No request: the wait for a credential before one. */
+static const struct operation prepare_get = {.name = "Get Messages"};
 static const struct operation put_message = {"Put Message", HTTP_POST, 201, 201, 0, read_put};
 static const struct operation update_message = {"Update Message", HTTP_PUT, 204, 204, 0,
                                                 read_update};
@@ -270,6 +272,10 @@ static void on_credential(void *arg, const struct err *err)
         finish_failed(call, err);
         return;
     }
+    if (call->operation == &prepare_get) {
+        finish(call, &(struct queue_answer){.count = 0}, NULL);
+        return;
+    }
     send_call(call, max_of(call->deadline_ms - clock_mono_ms(), 1));
     if (call->http_call == NULL)
         finish_failed(call, &call->err);
@@ -334,6 +340,25 @@ static struct queue_call *start(struct queue_call *call, int64_t timeout_ms, que
         call->wait = identity_wait_start(call->queue->identity, on_credential, call);
     }
     timer_init(&call->timer, call->queue->loop, on_timeout, call);
+    timer_set(&call->timer, timeout_ms);
+    return call;
+}
+
+bool queue_is_ready(const struct queue *queue)
+{
+    return identity_is_ready(queue->identity);
+}
+
+struct queue_call *queue_prepare(struct queue *queue, int64_t timeout_ms, queue_done_fn *done,
+                                 void *arg)
+{
+    struct queue_call *call = call_new(queue, &prepare_get, "");
+
+    call->deadline_ms = clock_mono_ms() + timeout_ms;
+    call->done = done;
+    call->arg = arg;
+    call->wait = identity_wait_start(queue->identity, on_credential, call);
+    timer_init(&call->timer, queue->loop, on_timeout, call);
     timer_set(&call->timer, timeout_ms);
     return call;
 }

@@ -58,6 +58,12 @@ struct queue *queue_new(struct loop *loop, struct http *http, struct identity *i
 void queue_free(struct queue *queue);
 const char *queue_url(const struct queue *queue);
 
+/* Whether the next call can be sent at once, for a credential is there. */
+bool queue_is_ready(const struct queue *queue);
+/* Gets a credential, which the other calls do by themselves: for those who have to know it before they
+ * ask. The answer is empty; within `done` the queue is ready. A failure is named as that of a Get. */
+struct queue_call *queue_prepare(struct queue *queue, int64_t timeout_ms, queue_done_fn *done,
+                                 void *arg);
 /* timeout_ms bounds the whole call, waiting for a credential included. */
 /* Get Messages: 1..32 of them, hidden for 1..604800 s. */
 struct queue_call *queue_get(struct queue *queue, unsigned count, int64_t visibility_s,

@@ -220,11 +220,21 @@ static void put_skew(struct buf *text, const char *date)
                unit_duration_human(llabs(ahead_ms), human), ahead_ms > 0 ? "ahead of" : "behind");
 }
 
+static bool is_missing_right(const char *code)
+{
+    return str_equal(code, "AuthorizationPermissionMismatch") ||
+           str_equal(code, "InsufficientAccountPermissions");
+}
+
+bool storage_error_lacks_right(const struct err *err)
+{
+    return err->code == ERR_AUTH && is_missing_right(err->service_code);
+}
+
 static void put_refusal(struct buf *text, const struct storage_answer *answer, const char *code,
                         const char *what, const struct details *details)
 {
-    if (str_equal(code, "AuthorizationPermissionMismatch") ||
-        str_equal(code, "InsufficientAccountPermissions"))
+    if (is_missing_right(code))
         put_right(text, what);
     if (details->authentication[0] != '\0')
         buf_printf(text, " (%s)", details->authentication);

@@ -7,6 +7,7 @@
 #ifndef AZURE_STORAGE_ERROR_H
 #define AZURE_STORAGE_ERROR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,5 +36,8 @@ void storage_error_read(const struct http_reply *reply, const char *what, struct
 /* The same for a reply whose status is the one hoped for, and which can not be used: err says why, and
  * its sentence grows. */
 void storage_error_garbled(const struct http_reply *reply, const char *what, struct err *err);
+/* Whether the service took the credential and found that it lacks the right to that operation: not one
+ * that is wrong, expired, revoked or refused as a whole. */
+bool storage_error_lacks_right(const struct err *err);
 
 #endif

@@ -433,6 +433,30 @@ static void without_a_credential_nothing_is_sent(void **state)
     assert_int_equal(http_requests_sent(fixture->http), 0);
 }
 
+static void it_can_be_made_ready_without_a_request(void **state)
+{
+    struct fixture *fixture = *state;
+
+    given(fixture, GOOD_SAS, "200 OK", "");
+    assert_false(queue_is_ready(fixture->queue));
+    queue_prepare(fixture->queue, 5000, on_done, fixture);
+    finish(fixture);
+    assert_int_equal(fixture->err.code, ERR_NONE);
+    assert_true(queue_is_ready(fixture->queue));
+    assert_int_equal(http_requests_sent(fixture->http), 0);
+}
+
+static void being_made_ready_fails_as_a_get_does(void **state)
+{
+    struct fixture *fixture = *state;
+
+    given(fixture, "{kind: sas, sas_file: /nonexistent/sas}", "200 OK", "");
+    queue_prepare(fixture->queue, 5000, on_done, fixture);
+    expect_failed(fixture, ERR_AUTH, "Get Messages: ");
+    queue_call_cancel(queue_prepare(fixture->queue, 5000, on_done, fixture));
+    assert_int_equal(fixture->fired, 1);
+}
+
 static void the_callback_may_free_the_queue(void **state)
 {
     struct fixture *fixture = *state;
@@ -489,6 +513,8 @@ int main(void)
         TEST(a_redirect_is_not_followed),
         TEST(silence_ends_in_time),
         TEST(without_a_credential_nothing_is_sent),
+        TEST(it_can_be_made_ready_without_a_request),
+        TEST(being_made_ready_fails_as_a_get_does),
         TEST(the_callback_may_free_the_queue),
         TEST(a_cancelled_call_never_fires),
     };
