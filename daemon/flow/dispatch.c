@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "event/event.h"
 #include "flow/settings.h"
 #include "hook/hook.h"
 
@@ -131,6 +132,22 @@ void dispatch_recall(struct dispatch *dispatch, const struct ledger_message *kno
                 recall_step(step, &known->steps[j], settings, wall_ms);
         }
     }
+}
+
+int64_t dispatch_longest_ms(struct hook *const *hooks, unsigned hook_count, const char *queue)
+{
+    int64_t longest_ms = 0;
+
+    for (const char *const *event = event_names(); *event != NULL; event++) {
+        int64_t sum_ms = 0;
+
+        for (unsigned i = 0; i < hook_count; i++) {
+            if (hook_takes(hook_settings(hooks[i]), *event, queue))
+                sum_ms += hook_longest_ms(hooks[i]);
+        }
+        longest_ms = max_of(longest_ms, sum_ms);
+    }
+    return longest_ms;
 }
 
 bool dispatch_is_stale(struct step *step, int64_t age_ms)

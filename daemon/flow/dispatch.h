@@ -46,6 +46,8 @@ void dispatch_done(struct dispatch *dispatch);
  * waits on. */
 void dispatch_recall(struct dispatch *dispatch, const struct ledger_message *known,
                      const struct queue_settings *settings, int64_t wall_ms);
+/* How long the hooks that one message of that queue may need run at most, one after the other. */
+int64_t dispatch_longest_ms(struct hook *const *hooks, unsigned hook_count, const char *queue);
 /* Whether a step that is to run is past its hook's max_age; it is then STEP_STALE. */
 bool dispatch_is_stale(struct step *step, int64_t age_ms);
 

@@ -204,6 +204,13 @@ static unsigned parallel(const void *settings)
     return (unsigned)((const struct settings *)settings)->parallel;
 }
 
+static int64_t longest_ms(const void *object)
+{
+    const struct settings *settings = object;
+
+    return settings->timeout_ms + settings->grace_ms;
+}
+
 struct exec {
     struct hook_context context;
     const struct settings *settings;
@@ -535,6 +542,7 @@ const struct hook_kind hook_kind_exec = {
               .check = check_table},
     .check = check,
     .parallel = parallel,
+    .longest_ms = longest_ms,
     .record_start = true,
     .create = create,
     .destroy = destroy,

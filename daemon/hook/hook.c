@@ -214,6 +214,13 @@ unsigned hook_parallel(const struct hook *hook)
     return hook->kind->parallel(hook->settings->kind.object);
 }
 
+int64_t hook_longest_ms(const struct hook *hook)
+{
+    if (hook->kind->longest_ms == NULL)
+        return 0;
+    return hook->kind->longest_ms(hook->settings->kind.object);
+}
+
 /* An empty list takes everything. */
 static bool list_takes(const struct config_texts *list, const char *value)
 {
@@ -226,14 +233,19 @@ static bool list_takes(const struct config_texts *list, const char *value)
     return false;
 }
 
-bool hook_matches(const struct hook_settings *settings, const struct event *event,
-                  const char *queue)
+bool hook_takes(const struct hook_settings *settings, const char *event_name, const char *queue)
 {
     bool named = false;
 
     for (unsigned i = 0; i < settings->on.count && !named; i++)
-        named = event_pattern_matches(settings->on.items[i], event->name);
-    return named && list_takes(&settings->queues, queue) &&
+        named = event_pattern_matches(settings->on.items[i], event_name);
+    return named && list_takes(&settings->queues, queue);
+}
+
+bool hook_matches(const struct hook_settings *settings, const struct event *event,
+                  const char *queue)
+{
+    return hook_takes(settings, event->name, queue) &&
            list_takes(&settings->projects, event->project_id) &&
            list_takes(&settings->platforms, event->platform);
 }

@@ -103,6 +103,8 @@ struct hook_kind {
     void (*check)(const void *settings, struct mistakes *mistakes);
     /* How many runs at once; 0: no bound of its own. */
     unsigned (*parallel)(const void *settings);
+    /* How long a run may take at most; NULL: not long. */
+    int64_t (*longest_ms)(const void *settings);
     /* Whether `started` must be recorded before a run begins: what can not be undone or found again. */
     bool record_start;
     void *(*create)(const struct hook_context *context, const char *name, const void *settings);
@@ -121,7 +123,11 @@ void hook_free(struct hook *hook);
 const struct hook_settings *hook_settings(const struct hook *hook);
 const struct hook_kind *hook_kind(const struct hook *hook);
 unsigned hook_parallel(const struct hook *hook);
+/* How long one run may take at most; 0 when it never takes long. */
+int64_t hook_longest_ms(const struct hook *hook);
 
+/* Whether the hook takes events of that name on that queue, of one project or platform at least. */
+bool hook_takes(const struct hook_settings *settings, const char *event_name, const char *queue);
 /* Whether the hook's filters take this event on that queue. */
 bool hook_matches(const struct hook_settings *settings, const struct event *event,
                   const char *queue);

@@ -602,6 +602,39 @@ static void what_was_rejected_does_not_become_stale(void **state)
     (void)next_rejects(fixture, "a", "rejected");
 }
 
+/* A hook of the name that takes these events and may run that long. */
+static void given_long_hook(struct fixture *fixture, const char *name, const char *on,
+                            const char *timeout, const char *more)
+{
+    const struct hook_context context = {0};
+    unsigned i = fixture->hook_count++;
+    autofree char *text =
+        xasprintf("{name: %s, on: %s, exec: {command: /bin/true, timeout: %s, grace: 5s}%s}", name,
+                  on, timeout, more);
+
+    written_good(&fixture->written[i], text);
+    fixture->hooks[i] = hook_new(&context, fixture->written[i].settings);
+}
+
+static void expect_longest(struct fixture *fixture, const char *queue, int64_t wanted_ms)
+{
+    assert_int_equal(dispatch_longest_ms(fixture->hooks, fixture->hook_count, queue), wanted_ms);
+}
+
+static void the_longest_is_that_of_the_event_whose_hooks_take_longest(void **state)
+{
+    struct fixture *fixture = *state;
+
+    expect_longest(fixture, "events", 0);
+    given_long_hook(fixture, "a", "'*'", "10s", "");
+    given_long_hook(fixture, "b", "training.completed", "60s", "");
+    given_long_hook(fixture, "c", "export.completed", "30s", "");
+    given_long_hook(fixture, "d", "export.completed", "25s", ", platforms: [ONNX]");
+    given_long_hook(fixture, "e", "export.*", "300s", ", queues: [others]");
+    expect_longest(fixture, "events", (15 + 35 + 30) * SECOND_MS);
+    expect_longest(fixture, "others", (15 + 35 + 30 + 305) * SECOND_MS);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -644,6 +677,7 @@ int main(void)
         TEST(without_max_age_nothing_is_stale),
         TEST(a_message_from_the_future_is_not_stale),
         TEST(what_was_rejected_does_not_become_stale),
+        TEST(the_longest_is_that_of_the_event_whose_hooks_take_longest),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
