@@ -102,6 +102,17 @@ static void print_expired(const struct identity_settings *identity, const char *
     printf("  %s SAS expired at %s: make a new one\n", whose, date);
 }
 
+/* Would be found out only when the first run is long, or fails. */
+static void print_no_update(const struct identity_settings *identity)
+{
+    struct identity_facts facts;
+
+    if (identity_facts(identity, &facts) && facts.may_not_update)
+        printf("  its SAS lacks the permission u: leases are long and not renewed, and retries "
+               "wait in "
+               "this daemon\n");
+}
+
 /* Would be found out only when the first message is poison. */
 static void print_uncovered(const struct identity_settings *identity, const char *state_dir)
 {
@@ -127,6 +138,7 @@ static void print_queue(const struct queue_plan *plan, const char *state_dir)
            (long long)queue->parallel, plan->poison_url != NULL ? plan->poison_url : "beside it");
     print_unchecked(plan->identity);
     print_expired(plan->identity, "its");
+    print_no_update(plan->identity);
     if (plan->poison_identity == plan->identity) {
         print_uncovered(plan->identity, state_dir);
     } else {

@@ -23,6 +23,8 @@
 #include "flow/run.h"
 #include "flow/settings.h"
 #include "flow/settle.h"
+#include "flow/update_right.h"
+#include "flow/waits.h"
 #include "hook/hook.h"
 #include "store/ledger.h"
 
@@ -32,6 +34,7 @@
 enum delivery_state {
     DELIVERY_READING,  /* what the ledger knows */
     DELIVERY_STEPPING, /* a hook waits for its turn, runs, or is put on record */
+    DELIVERY_WAITING,  /* for its next try, where the queue can not hide it */
     DELIVERY_SETTLING, /* the last requests, or the wait for a renewal before them */
 };
 
@@ -56,6 +59,7 @@ struct delivery {
     struct dispatch dispatch;
     struct step *step; /* the one that `run` is about */
     struct run *run;
+    struct wait wait;
     struct ledger_entry *entry;
     struct ledger_op *op;       /* what the ledger knows is being asked */
     struct log_field fields[8]; /* for the line of the log that is being written */
@@ -80,6 +84,8 @@ static const char *state_name(enum delivery_state state)
         return "reading";
     case DELIVERY_STEPPING:
         return "stepping";
+    case DELIVERY_WAITING:
+        return "waiting";
     case DELIVERY_SETTLING:
         return "settling";
     }
@@ -139,6 +145,7 @@ static void set_state(struct delivery *delivery, enum delivery_state state)
 void delivery_free(struct delivery *delivery)
 {
     settle_cancel(delivery->settle);
+    waits_leave(&delivery->wait);
     notice_free(delivery->notice);
     renewal_done(&delivery->renewal);
     ledger_cancel(delivery->op);
@@ -175,6 +182,9 @@ static int64_t request_timeout(const struct delivery *delivery)
 static void settle(struct delivery *delivery, enum settle_what what, int64_t hide_ms,
                    enum delivery_end end);
 static bool is_expiring(const struct delivery *delivery, int64_t in_ms);
+static void unhidden(struct delivery *delivery, const struct err *err);
+static void note_update(struct delivery *delivery);
+static void keep_poisonous(struct delivery *delivery, int64_t delay_ms);
 
 /* Whether the message's text goes into poison alone. */
 static bool is_bare(const struct delivery *delivery)
@@ -195,7 +205,7 @@ static void unpoisoned(struct delivery *delivery, const struct err *err)
         settle(delivery, SETTLE_POISON, 0, DELIVERY_POISONED);
         return;
     }
-    settle(delivery, SETTLE_HIDE, context->poison_failed(context->arg, err), DELIVERY_RETRY);
+    keep_poisonous(delivery, context->poison_failed(context->arg, err));
 }
 
 static void on_notice_done(void *arg)
@@ -226,6 +236,8 @@ static void log_end(struct delivery *delivery)
 /* Poison is told to those who want to know; all else is over. */
 static void settled(struct delivery *delivery)
 {
+    if (delivery->settle_spec.what == SETTLE_HIDE)
+        note_update(delivery);
     log_end(delivery);
     if (delivery->end == DELIVERY_POISONED && delivery->interrupted)
         log_warning(fields_of(delivery, NULL), "no hook is told of the poison: we are stopping");
@@ -266,6 +278,12 @@ static void on_settle_failed(void *arg, const struct err *err, int64_t delay_ms)
     unsettled(arg, err, false, then);
 }
 
+static void give_up(struct delivery *delivery, const struct err *err)
+{
+    unsettled(delivery, err, true, "it will come again");
+    finish(delivery, DELIVERY_LOST);
+}
+
 /* The service says that it is gone, or that the receipt is void: the ledger keeps what it knows. */
 static void let_go(struct delivery *delivery, const struct err *err)
 {
@@ -299,9 +317,11 @@ static void on_settled(void *arg, enum settle_end end, const struct err *err)
     case SETTLE_LOST:
         let_go(delivery, err);
         return;
+    case SETTLE_FORBIDDEN:
+        unhidden(delivery, err);
+        return;
     case SETTLE_GIVEN_UP:
-        unsettled(delivery, err, true, "it will come again");
-        finish(delivery, DELIVERY_LOST);
+        give_up(delivery, err);
         return;
     }
 }
@@ -318,7 +338,7 @@ static void settle(struct delivery *delivery, enum settle_what what, int64_t hid
                    enum delivery_end end)
 {
     const struct delivery_context *context = delivery->context;
-    bool first = delivery->state != DELIVERY_SETTLING;
+    bool first = delivery_has_place(delivery);
 
     delivery->settle_spec = (struct settle_spec){
         .loop = context->loop,
@@ -393,27 +413,103 @@ static void poison(struct delivery *delivery, const char *reason, const struct s
            DELIVERY_POISONED);
 }
 
-/* Hides the message until its next try, unless too little of its life would be left then. */
-static void retry_later(struct delivery *delivery, int64_t delay_ms, const struct step *step)
+/* Without a word to the service: the message comes again when its lease ends. */
+static void leave(struct delivery *delivery)
+{
+    log_debug(fields_of(delivery, "lost"), "message comes again when its lease ends");
+    finish(delivery, DELIVERY_LOST);
+}
+
+/* Keeps a message that can not be hidden, out of the way of others, while it is ours. */
+static bool stay(struct delivery *delivery, int64_t delay_ms)
+{
+    const struct delivery_context *context = delivery->context;
+    bool had_place = delivery_has_place(delivery);
+    char text[UNIT_TEXT_MAX];
+
+    if (delivery->draining || delivery->interrupted ||
+        lease_is_over(&delivery->lease, clock_mono_ms() + delay_ms) ||
+        !waits_add(context->waits, &delivery->wait, delivery, delay_ms))
+        return false;
+    log_debug(fields_of(delivery, "retry"), "message is kept here and tried again in %s",
+              unit_duration_human(delay_ms, text));
+    set_state(delivery, DELIVERY_WAITING);
+    renewal_start(&delivery->renewal);
+    if (had_place)
+        context->settling(context->arg, delivery);
+    return true;
+}
+
+/* Hides the message until its next try, or keeps it here where that is not allowed. False when neither
+ * can be: it comes again when its lease ends. */
+static bool retry_in(struct delivery *delivery, int64_t delay_ms)
 {
     char text[UNIT_TEXT_MAX];
 
-    if (is_expiring(delivery, delay_ms)) {
-        poison(delivery, "expiring", step);
-        return;
-    }
+    if (!update_right_may_try(delivery->context->right, clock_mono_ms()))
+        return stay(delivery, delay_ms);
     log_debug(fields_of(delivery, "retry"), "message comes again in %s",
               unit_duration_human(delay_ms, text));
     settle(delivery, SETTLE_HIDE, delay_ms, DELIVERY_RETRY);
+    return true;
+}
+
+/* A step is to be tried again, unless too little of the message's life would be left then. */
+static void retry_later(struct delivery *delivery, int64_t delay_ms, struct step *step)
+{
+    if (is_expiring(delivery, delay_ms))
+        poison(delivery, "expiring", step);
+    else if (retry_in(delivery, delay_ms))
+        delivery->step = delivery->state == DELIVERY_WAITING ? step : NULL;
+    else if (is_expiring(delivery, delivery->lease.until_ms - clock_mono_ms()))
+        poison(delivery, "expiring", step);
+    else
+        leave(delivery);
+}
+
+/* Its record could not be stored now. */
+static void keep_poisonous(struct delivery *delivery, int64_t delay_ms)
+{
+    if (!retry_in(delivery, delay_ms))
+        leave(delivery);
 }
 
 static void release(struct delivery *delivery)
 {
+    if (update_right_is_missing(delivery->context->right)) {
+        leave(delivery);
+        return;
+    }
     log_debug(fields_of(delivery, "released"), "message is given back");
     settle(delivery, SETTLE_HIDE, 0, DELIVERY_RELEASED);
 }
 
+/* The service does not let us hide it. If that is all that it does not, there is another way. */
+static void unhidden(struct delivery *delivery, const struct err *err)
+{
+    struct update_right *right = delivery->context->right;
+
+    update_right_refused(right, err, clock_mono_ms());
+    if (!update_right_is_missing(right)) {
+        give_up(delivery, err);
+        return;
+    }
+    log_debug(fields_of(delivery, NULL), "message can not be hidden: %s", err->text);
+    if (delivery->record != NULL)
+        keep_poisonous(delivery, delivery->settle_spec.hide_ms);
+    else
+        next(delivery);
+}
+
 /* --- the lease --- */
+
+static void note_update(struct delivery *delivery)
+{
+    const struct log_field fields[] = {{"queue", delivery->message.queue}, {NULL, NULL}};
+
+    if (update_right_works(delivery->context->right))
+        log_info(fields, "the right to update is there: leases are renewed");
+}
 
 /* Whether the message may be another reader's by now. */
 static bool is_lost(const struct delivery *delivery)
@@ -421,11 +517,15 @@ static bool is_lost(const struct delivery *delivery)
     return delivery->gone || lease_is_over(&delivery->lease, clock_mono_ms());
 }
 
+static int64_t alert_ms(const struct delivery *delivery)
+{
+    return delivery->lease.expires_ms - delivery->context->plan->expiry_margin_ms;
+}
+
 /* Whether so little of the message's life is left that it must be kept safe in poison. */
 static bool is_expiring(const struct delivery *delivery, int64_t in_ms)
 {
-    return clock_wall_ms() + in_ms >=
-           delivery->lease.expires_ms - delivery->context->plan->expiry_margin_ms;
+    return clock_wall_ms() + in_ms >= alert_ms(delivery);
 }
 
 static bool is_waiting(const struct delivery *delivery)
@@ -455,9 +555,10 @@ static void lose(struct delivery *delivery, const char *why)
     delivery->lease_lost = true;
     if (stop)
         run_stop(delivery->run);
-    if (!is_waiting(delivery))
+    if (is_waiting(delivery))
+        leave_lane(delivery);
+    else if (delivery->state != DELIVERY_WAITING)
         return;
-    leave_lane(delivery);
     finish(delivery, DELIVERY_LOST);
 }
 
@@ -465,12 +566,26 @@ static bool on_renewal_due(void *arg)
 {
     struct delivery *delivery = arg;
     const struct step *step = delivery->step;
+    bool waits = is_waiting(delivery) || delivery->state == DELIVERY_WAITING;
 
-    if (!is_waiting(delivery) || !is_expiring(delivery, 0))
+    if (!waits || !is_expiring(delivery, 0))
         return true;
+    waits_leave(&delivery->wait);
     leave_lane(delivery);
     poison(delivery, "expiring", step);
     return false;
+}
+
+/* A message that was taken before the right was known to lack has a short lease, so a refusal that
+ * passes must not cost it; one that stays ends with the lease. */
+static bool may_renew(void *arg)
+{
+    const struct delivery *delivery = arg;
+    const struct delivery_context *context = delivery->context;
+    bool is_short = delivery->lease.length_ms <= context->plan->settings->lease_ms;
+
+    return update_right_may_try(context->right, clock_mono_ms()) ||
+           (is_short && !context->right->lacking);
 }
 
 static void on_renewed(void *arg)
@@ -478,6 +593,7 @@ static void on_renewed(void *arg)
     struct delivery *delivery = arg;
 
     delivery->lease_lost = false;
+    note_update(delivery);
 }
 
 static void on_renewal_failed(void *arg, const struct err *err)
@@ -485,6 +601,7 @@ static void on_renewal_failed(void *arg, const struct err *err)
     struct delivery *delivery = arg;
 
     log_debug(fields_of(delivery, NULL), "renewal failed: %s", err->text);
+    update_right_refused(delivery->context->right, err, clock_mono_ms());
     delivery->gone |= err->code == ERR_GONE;
     if (is_lost(delivery))
         lose(delivery, err->text);
@@ -503,6 +620,7 @@ static void on_renewal_stopped(void *arg, const struct err *err)
 
 static const struct renewal_events renewal_events = {
     .due = on_renewal_due,
+    .may_renew = may_renew,
     .renewed = on_renewed,
     .failed = on_renewal_failed,
     .stopped = on_renewal_stopped,
@@ -515,6 +633,7 @@ void delivery_adopt(struct delivery *delivery, const struct queue_message *messa
                                         "going on under its new receipt");
     delivery->message.dequeue_count = message->dequeue_count;
     delivery->gone = false;
+    delivery->lease.length_ms = context->lease_ms;
     lease_renewed(&delivery->lease, message->pop_receipt, asked_ms, delivery->lease.length_ms);
     renewal_start(&delivery->renewal);
     ledger_received_again(delivery->entry);
@@ -524,7 +643,8 @@ void delivery_move(struct delivery *delivery, const struct delivery_context *con
 {
     delivery->context = context;
     delivery->draining = false; /* it was the former owner that stopped */
-    delivery->lease.length_ms = context->plan->settings->lease_ms;
+    delivery->lease.length_ms = context->lease_ms;
+    delivery->lease.alert_ms = alert_ms(delivery);
     renewal_move(&delivery->renewal, context->queue, request_timeout(delivery));
     delivery->message.queue = context->plan->settings->name;
     delivery->message.queue_url = context->plan->url;
@@ -708,8 +828,9 @@ struct delivery *delivery_new(const struct delivery_context *context, struct gen
     delivery->generation = generation_keep(generation);
     delivery->link.delivery = delivery;
     delivery->text = xstrndup(message->text, message->len);
-    lease_init(&delivery->lease, context->plan->settings->lease_ms, message->expires_ms,
-               message->pop_receipt, asked_ms);
+    lease_init(&delivery->lease, context->lease_ms, message->expires_ms, message->pop_receipt,
+               asked_ms);
+    delivery->lease.alert_ms = alert_ms(delivery);
     delivery->undecodable = event_decode(message->text, message->len, &delivery->event);
     delivery->message = (struct hook_message){
         .event = delivery->event,
@@ -757,18 +878,38 @@ bool delivery_is_settling(const struct delivery *delivery)
     return delivery->state == DELIVERY_SETTLING;
 }
 
+bool delivery_has_place(const struct delivery *delivery)
+{
+    return delivery->state == DELIVERY_READING || delivery->state == DELIVERY_STEPPING;
+}
+
+/* Begins anew with that configuration's hooks and what the ledger knows. */
+static void match(struct delivery *delivery, struct generation *generation)
+{
+    dispatch_done(&delivery->dispatch);
+    generation_keep(generation);
+    generation_drop(delivery->generation);
+    delivery->generation = generation;
+    if (delivery->event != NULL)
+        plan(delivery);
+    set_state(delivery, DELIVERY_READING);
+    delivery->op = ledger_read(delivery->entry, on_ledger_read, delivery);
+}
+
 void delivery_rematch(struct delivery *delivery, struct generation *generation)
 {
     if (!is_waiting(delivery) || delivery->has_begun)
         return;
     leave_lane(delivery);
-    dispatch_done(&delivery->dispatch);
-    generation_keep(generation);
-    generation_drop(delivery->generation);
-    delivery->generation = generation;
-    plan(delivery);
-    set_state(delivery, DELIVERY_READING);
-    delivery->op = ledger_read(delivery->entry, on_ledger_read, delivery);
+    match(delivery, generation);
+}
+
+void delivery_resume(struct delivery *delivery, struct generation *generation)
+{
+    delivery->step = NULL;
+    delivery->has_begun = false;
+    free(take(delivery->record));
+    match(delivery, generation);
 }
 
 /* Whether nothing has happened to it yet but waiting: for the ledger, or for a turn. */
@@ -790,6 +931,8 @@ void delivery_drain(struct delivery *delivery)
     delivery->draining = true;
     if (delivery->notice != NULL)
         notice_drain(delivery->notice);
+    else if (delivery->state == DELIVERY_WAITING)
+        leave(delivery);
     else if (is_idle(delivery) && !delivery->has_begun)
         give_back(delivery);
 }
@@ -801,6 +944,8 @@ void delivery_interrupt(struct delivery *delivery)
         notice_stop(delivery->notice);
     } else if (delivery->settle != NULL) {
         settle_hurry(delivery->settle);
+    } else if (delivery->state == DELIVERY_WAITING) {
+        leave(delivery);
     } else if (is_idle(delivery)) {
         give_back(delivery);
     } else if (delivery->run != NULL) {

@@ -20,6 +20,8 @@ struct queue;
 struct queue_message;
 struct queue_plan;
 struct spool;
+struct update_right;
+struct waits;
 
 /* How it ended, for counting and for `--once`. */
 enum delivery_end {
@@ -42,6 +44,10 @@ struct delivery_context {
     struct queue *queue;
     struct queue *poison;
     const struct queue_plan *plan;
+    struct update_right *right;
+    struct waits
+        *waits;       /* of messages that can not be hidden for their next try: delivery_resume */
+    int64_t lease_ms; /* that the last Get asked for */
     int64_t http_timeout_ms;
     /* How long to hide a message whose poison record could not be stored; err says why. */
     int64_t (*poison_failed)(void *arg, const struct err *err);
@@ -49,7 +55,8 @@ struct delivery_context {
     void (*spooled)(void *arg, const struct err *err);
     /* Whether it is worth a line that a delete, or a hide, failed so; for good, or for this time. */
     bool (*settle_failed)(void *arg, bool is_delete, const struct err *err, bool is_final);
-    /* Its hooks have ended, it is being settled: a place is free. Fires at most once. */
+    /* Its hooks have ended, it is being settled or waits for a retry: a place is free. Fires at most
+     * once, and once more after each delivery_resume. */
     void (*settling)(void *arg, struct delivery *delivery);
     /* It is over; the delivery is gone when this returns. Never from inside delivery_begin. */
     void (*ended)(void *arg, struct delivery *delivery, enum delivery_end end);
@@ -73,6 +80,9 @@ void delivery_adopt(struct delivery *delivery, const struct queue_message *messa
 void delivery_move(struct delivery *delivery, const struct delivery_context *context);
 /* Matches a message whose hooks have not begun with another configuration's hooks. */
 void delivery_rematch(struct delivery *delivery, struct generation *generation);
+/* It waited, and its next try is due: begins again, as if the message had come again, with that
+ * configuration's hooks. It has a place again. */
+void delivery_resume(struct delivery *delivery, struct generation *generation);
 /* Gives the message back if no hook has begun; else lets its hooks end. */
 void delivery_drain(struct delivery *delivery);
 /* Stops a running hook and gives the message back. */
@@ -80,6 +90,8 @@ void delivery_interrupt(struct delivery *delivery);
 bool delivery_is_settling(const struct delivery *delivery);
 /* Whether its poison record is in the spool, and not in the poison queue. */
 bool delivery_was_spooled(const struct delivery *delivery);
+/* It neither settles nor waits for a retry: it counts among the messages at once. */
+bool delivery_has_place(const struct delivery *delivery);
 
 /* For the owner's list. */
 struct delivery_link {

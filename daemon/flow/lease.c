@@ -42,6 +42,16 @@ int64_t lease_renew_in(const struct lease *lease, int64_t now_ms)
     return max_of(lease->until_ms - lease->span_ms / 2 - now_ms, least_ms);
 }
 
+int64_t lease_watch_in(const struct lease *lease, int64_t now_ms, int64_t wall_ms)
+{
+    int64_t left_ms = max_of(lease->until_ms - now_ms, 0);
+    int64_t wait_ms = left_ms > 2000 ? left_ms / 2 : left_ms;
+
+    if (lease->alert_ms > wall_ms)
+        wait_ms = min_of(wait_ms, lease->alert_ms - wall_ms);
+    return wait_ms;
+}
+
 bool lease_is_over(const struct lease *lease, int64_t now_ms)
 {
     return now_ms >= lease->until_ms;

@@ -12,10 +12,11 @@
 struct lease {
     char *receipt;      /* the newest pop receipt that came to us */
     bool is_doubtful;   /* a renewal failed, but may have been done: the receipt is void then */
-    int64_t length_ms;  /* as configured */
+    int64_t length_ms;  /* as asked for */
     int64_t span_ms;    /* as granted the last time: less near the message's expiry */
     int64_t until_ms;   /* monotonic; counted from before the request, so never too late */
     int64_t expires_ms; /* wall clock: when the service drops the message */
+    int64_t alert_ms;   /* wall clock: when its owner wants to look at it, before it expires */
 };
 
 /* Taken by a Get that was sent at asked_ms (monotonic). */
@@ -29,6 +30,9 @@ void lease_doubt(struct lease *lease);
 /* How long to wait before renewing: half of what was granted, from when it was; at least a second, or
  * a quarter of a shorter lease, so that a message near its expiry is not renewed without end. */
 int64_t lease_renew_in(const struct lease *lease, int64_t now_ms);
+/* How long to wait before looking at a lease that can not be renewed: half of what is left, or the whole
+ * of its last two seconds; no later than alert_ms, if that is to come. */
+int64_t lease_watch_in(const struct lease *lease, int64_t now_ms, int64_t wall_ms);
 bool lease_is_over(const struct lease *lease, int64_t now_ms);
 /* A visibility time-out in whole seconds, rounded up: never past the message's expiry (the service
  * refuses that), never beyond seven days. */

@@ -10,10 +10,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/unit.h"
+#include "flow/dispatch.h"
 #include "flow/generation.h"
 #include "flow/mover.h"
 #include "flow/settings.h"
 #include "flow/trouble.h"
+#include "flow/update_right.h"
+#include "flow/waits.h"
 #include "identity/identity.h"
 #include "loop/backoff.h"
 #include "loop/timer.h"
@@ -28,13 +31,16 @@ struct listener {
     struct generation *generation;       /* of the plan, the clients and the identities */
     struct generation *hooks_generation; /* of the hooks for new messages */
     const struct queue_plan *plan;
+    struct identity *identity; /* the queue's */
     struct queue *queue;
     struct queue *poison;
+    struct update_right right;
     struct delivery_context delivery_context;
 
     struct delivery_list deliveries;
-    unsigned active;  /* of them, those whose hooks have not ended */
-    unsigned in_hand; /* all of them */
+    struct waits waits; /* of them, those that wait here for their next try */
+    unsigned active;    /* of them, those that have a place among `parallel` */
+    unsigned in_hand;   /* all of them */
     struct listener_counts counts;
 
     struct timer timer; /* the next poll */
@@ -51,6 +57,7 @@ struct listener {
     bool empty; /* the last Get found nothing */
     bool held;
     bool draining;
+    bool left_said; /* that messages are left to their leases */
 };
 
 static void poll_queue(struct listener *listener);
@@ -70,11 +77,21 @@ static void changed(struct listener *listener, bool news)
     listener->context.changed(listener->context.arg, listener, news);
 }
 
+static int64_t long_lease_ms(const struct listener *listener)
+{
+    const struct queue_settings *settings = listener->plan->settings;
+    unsigned count;
+    struct hook *const *hooks = generation_hooks(listener->hooks_generation, &count);
+
+    return update_right_lease_ms(settings->lease_ms,
+                                 dispatch_longest_ms(hooks, count, settings->name));
+}
+
 /* How many more messages may be taken now. */
 static unsigned room(const struct listener *listener)
 {
     unsigned parallel = (unsigned)listener->plan->settings->parallel;
-    unsigned settling = listener->in_hand - listener->active;
+    unsigned settling = listener->in_hand - listener->active - listener->waits.count;
 
     if (listener->active >= parallel || settling >= MAX_SETTLING)
         return 0;
@@ -90,6 +107,7 @@ static void on_settling(void *arg, struct delivery *delivery)
 
     (void)delivery;
     listener->active--;
+    waits_wake(&listener->waits);
     if (listener->get == NULL && !timer_is_set(&listener->timer))
         timer_set(&listener->timer, 0);
 }
@@ -133,16 +151,33 @@ static void note_end(struct listener *listener, const struct delivery *delivery,
     }
 }
 
+/* At a stop, messages are given back; without the right to, they are left to their leases. */
+static void note_left(struct listener *listener)
+{
+    char span[UNIT_TEXT_MAX];
+
+    if (!listener->draining || listener->left_said || !update_right_is_missing(&listener->right))
+        return;
+    listener->left_said = true;
+    log_warning(FIELDS_OF(listener),
+                "messages that are not done come again when their leases end, within %s: without "
+                "the right to update they can not be given back",
+                unit_duration_human(listener->delivery_context.lease_ms, span));
+}
+
 static void on_ended(void *arg, struct delivery *delivery, enum delivery_end end)
 {
     struct listener *listener = arg;
 
-    if (!delivery_is_settling(delivery))
+    if (delivery_has_place(delivery))
         listener->active--;
+    if (end == DELIVERY_LOST)
+        note_left(listener);
     TAILQ_REMOVE(&listener->deliveries, delivery_link(delivery), entry);
     listener->in_hand--;
     listener->counts.ended[end]++;
     note_end(listener, delivery, end);
+    waits_wake(&listener->waits);
     if (listener->get == NULL && !timer_is_set(&listener->timer))
         timer_set(&listener->timer, 0);
     changed(listener, true);
@@ -219,6 +254,21 @@ static void add(struct listener *listener, struct delivery *delivery)
     listener->active++;
 }
 
+static bool has_room(void *arg)
+{
+    return room(arg) > 0;
+}
+
+static void on_due(void *arg, void *owner)
+{
+    struct listener *listener = arg;
+
+    listener->active++;
+    delivery_resume(owner, listener->hooks_generation);
+}
+
+static const struct waits_events waits_events = {.has_room = has_room, .due = on_due};
+
 /* The same message in our hands already, here or with a listener that a reload has retired. */
 static struct delivery *find_in_hand(struct listener *listener, const char *message_id)
 {
@@ -242,7 +292,7 @@ struct delivery *listener_give_up(struct listener *listener, const char *message
         return NULL;
     TAILQ_REMOVE(&listener->deliveries, delivery_link(delivery), entry);
     listener->in_hand--;
-    listener->active--;
+    listener->active--; /* none waits for a retry with a listener that drains */
     return delivery;
 }
 
@@ -269,6 +319,20 @@ static bool take_message(struct listener *listener, const struct queue_message *
 
 /* --- polling --- */
 
+/* Once, and only when a Get has shown that the credential is good for that. */
+static void note_right(struct listener *listener)
+{
+    char span[UNIT_TEXT_MAX];
+
+    if (update_right_is_news(&listener->right))
+        log_warning(FIELDS_OF(listener),
+                    "no right to update messages: they are leased for %s, which is not renewed, "
+                    "and wait for a retry in this daemon; if it is killed, they come again only "
+                    "after that; give the SAS the permission u, or the identity the role Storage "
+                    "Queue Data Contributor",
+                    unit_duration_human(long_lease_ms(listener), span));
+}
+
 static void get_succeeded(struct listener *listener, const struct queue_answer *answer)
 {
     unsigned fresh = 0;
@@ -276,6 +340,8 @@ static void get_succeeded(struct listener *listener, const struct queue_answer *
     if (trouble_is_over(&listener->getting))
         log_info(FIELDS_OF(listener), "queue answers again");
     retry_reset(&listener->retry);
+    update_right_got(&listener->right, false);
+    note_right(listener);
     listener->empty = answer->count == 0;
     for (unsigned i = 0; i < answer->count; i++)
         fresh += take_message(listener, &answer->messages[i]);
@@ -297,6 +363,7 @@ static void get_failed(struct listener *listener, const struct err *err)
     (void)retry_after(&listener->retry, err, &delay_ms);
     listener->empty = false;
     listener->failure = *err;
+    update_right_got(&listener->right, err->code == ERR_AUTH);
     if (!trouble_is_news(&listener->getting, err, false))
         level = LOG_LEVEL_DEBUG;
     log_write(level, FIELDS_OF(listener), "queue can not be read: %s; retrying in %s", err->text,
@@ -321,17 +388,53 @@ static void on_messages(void *arg, const struct queue_answer *answer, const stru
     changed(listener, news);
 }
 
+/* Asks for messages, hidden for as long as what the credential may do with them asks for. */
+static void send_get(struct listener *listener)
+{
+    struct delivery_context *context = &listener->delivery_context;
+
+    update_right_look(&listener->right, identity_lacks(listener->identity, 'u'),
+                      identity_version(listener->identity));
+    context->lease_ms = update_right_is_missing(&listener->right)
+                            ? long_lease_ms(listener)
+                            : listener->plan->settings->lease_ms;
+    listener->get_asked_ms = clock_mono_ms();
+    listener->get = queue_get(listener->queue, room(listener), (context->lease_ms + 999) / 1000,
+                              context->http_timeout_ms, on_messages, listener);
+}
+
+static void on_prepared(void *arg, const struct queue_answer *answer, const struct err *err)
+{
+    struct listener *listener = arg;
+
+    if (err != NULL) {
+        on_messages(arg, answer, err);
+        return;
+    }
+    listener->get = NULL;
+    if (!listener->draining && room(listener) > 0)
+        send_get(listener);
+    else
+        changed(listener, false);
+}
+
 static void poll_queue(struct listener *listener)
 {
-    unsigned count = room(listener);
-
-    /* Without room, the end of a delivery sets the timer; when held, the release. */
-    if (listener->draining || listener->held || listener->get != NULL || count == 0)
+    /* When held, the release polls again. */
+    if (listener->draining || listener->held)
         return;
-    listener->get_asked_ms = clock_mono_ms();
-    listener->get =
-        queue_get(listener->queue, count, (listener->plan->settings->lease_ms + 999) / 1000,
-                  listener->delivery_context.http_timeout_ms, on_messages, listener);
+    /* What was here before goes first. */
+    waits_serve(&listener->waits);
+    /* Without room, the end of a delivery sets the timer. */
+    if (listener->get != NULL || room(listener) == 0)
+        return;
+    if (update_right_wants_reread(&listener->right, clock_mono_ms()))
+        identity_look_again(listener->identity);
+    if (queue_is_ready(listener->queue))
+        send_get(listener);
+    else
+        listener->get = queue_prepare(listener->queue, listener->delivery_context.http_timeout_ms,
+                                      on_prepared, listener);
 }
 
 static void on_timer(void *arg)
@@ -371,8 +474,8 @@ static void make_clients(struct listener *listener)
     const char *name = plan->settings->name;
     autofree char *poison_name = xasprintf("%s.poison", name);
 
-    listener->queue =
-        queue_new(loop, http, generation_identity(generation, plan->identity, name), plan->url);
+    listener->identity = generation_identity(generation, plan->identity, name);
+    listener->queue = queue_new(loop, http, listener->identity, plan->url);
     listener->poison =
         queue_new(loop, http, generation_identity(generation, plan->poison_identity, poison_name),
                   plan->poison_url);
@@ -396,6 +499,9 @@ struct listener *listener_new(const struct listener_context *context, struct gen
         .queue = listener->queue,
         .poison = listener->poison,
         .plan = plan,
+        .right = &listener->right,
+        .waits = &listener->waits,
+        .lease_ms = plan->settings->lease_ms,
         .http_timeout_ms = generation_snapshot(generation)->settings->http->timeout_ms,
         .poison_failed = on_poison_failed,
         .spooled = on_spooled,
@@ -405,6 +511,7 @@ struct listener *listener_new(const struct listener_context *context, struct gen
         .arg = listener,
     };
     TAILQ_INIT(&listener->deliveries);
+    waits_init(&listener->waits, context->loop, &waits_events, listener);
     timer_init(&listener->timer, context->loop, on_timer, listener);
     backoff_init(&listener->idle, plan->settings->poll_min_ms, plan->settings->poll_max_ms);
     retry_init(&listener->retry);
@@ -429,6 +536,7 @@ void listener_free(struct listener *listener)
     queue_free(listener->queue);
     queue_free(listener->poison);
     timer_done(&listener->timer);
+    waits_done(&listener->waits);
     generation_drop(listener->hooks_generation);
     generation_drop(listener->generation);
     free(listener);
@@ -484,6 +592,7 @@ void listener_poll_now(struct listener *listener)
 
 void listener_refresh(struct listener *listener)
 {
+    update_right_forget(&listener->right);
     generation_reload_identities(listener->generation);
     listener_poll_now(listener);
 }
@@ -517,7 +626,7 @@ bool listener_is_idle(const struct listener *listener)
 
 bool listener_has_nothing(const struct listener *listener)
 {
-    return listener->in_hand == 0;
+    return listener->in_hand == listener->waits.count;
 }
 
 bool listener_has_answered(const struct listener *listener)
@@ -527,7 +636,7 @@ bool listener_has_answered(const struct listener *listener)
 
 bool listener_is_empty(const struct listener *listener)
 {
-    return listener->empty && listener_is_idle(listener);
+    return listener->empty && listener->get == NULL && listener_has_nothing(listener);
 }
 
 unsigned listener_failures(const struct listener *listener, const struct err **ret_err)
@@ -547,7 +656,7 @@ const char *listener_trouble(const struct listener *listener)
         if (trouble_reason(troubles[i]) != NULL)
             return trouble_reason(troubles[i]);
     }
-    return NULL;
+    return update_right_trouble(&listener->right);
 }
 
 bool listener_is_alive(const struct listener *listener)

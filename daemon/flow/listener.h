@@ -59,11 +59,11 @@ void listener_interrupt(struct listener *listener);
 
 /* Nothing in hand, nothing under way. */
 bool listener_is_idle(const struct listener *listener);
-/* Nothing in hand; a Get may be under way. */
+/* Nothing in hand but what waits here for its next try; a Get may be under way. */
 bool listener_has_nothing(const struct listener *listener);
 /* The first answer came, good or bad. */
 bool listener_has_answered(const struct listener *listener);
-/* The last Get found nothing, and nothing is in hand. */
+/* The last Get found nothing, and nothing is in hand but what waits here for its next try. */
 bool listener_is_empty(const struct listener *listener);
 /* How many Gets in a row failed, and how the last one did (NULL: it went well). */
 unsigned listener_failures(const struct listener *listener, const struct err **ret_err);

@@ -10,7 +10,12 @@
 
 static void arm(struct renewal *renewal)
 {
-    timer_set(&renewal->timer, lease_renew_in(renewal->lease, clock_mono_ms()));
+    const struct lease *lease = renewal->lease;
+    int64_t now_ms = clock_mono_ms();
+
+    timer_set(&renewal->timer, renewal->events->may_renew(renewal->arg)
+                                   ? lease_renew_in(lease, now_ms)
+                                   : lease_watch_in(lease, now_ms, clock_wall_ms()));
 }
 
 /* At least three tries before the lease is over, at most one a second. */
@@ -46,6 +51,19 @@ static void on_answer(void *arg, const struct queue_answer *answer, const struct
     }
 }
 
+/* The lease ends when it ends: waits on, or says that it is over. */
+static void watch(struct renewal *renewal)
+{
+    struct err err;
+
+    if (!lease_is_over(renewal->lease, clock_mono_ms())) {
+        arm(renewal);
+        return;
+    }
+    err_set(&err, ERR_AUTH, "its time is over, and there is no right to renew it");
+    renewal->events->failed(renewal->arg, &err);
+}
+
 static void on_timer(void *arg)
 {
     struct renewal *renewal = arg;
@@ -54,6 +72,10 @@ static void on_timer(void *arg)
 
     if (!renewal->events->due(renewal->arg))
         return;
+    if (!renewal->events->may_renew(renewal->arg)) {
+        watch(renewal);
+        return;
+    }
     visibility_s = max_of(visibility_s, 1);
     renewal->asked_ms = clock_mono_ms();
     renewal->span_ms = visibility_s * 1000;
@@ -86,6 +108,7 @@ void renewal_done(struct renewal *renewal)
 void renewal_start(struct renewal *renewal)
 {
     queue_call_cancel(take(renewal->call));
+    renewal->stopping = false;
     arm(renewal);
 }
 

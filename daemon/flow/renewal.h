@@ -22,8 +22,12 @@ struct queue_call;
 struct renewal_events {
     /* It is time to renew. False: do not, the owner has something else to do with the message. */
     bool (*due)(void *arg);
+    /* Whether the credential may renew at all. While it may not, nothing is sent; `due` is asked now and
+     * then all the same, and the end of the lease is `failed`. */
+    bool (*may_renew)(void *arg);
     void (*renewed)(void *arg);
-    /* It will be tried again, unless the message is gone (ERR_GONE). The owner may be gone after it. */
+    /* It will be tried again, unless the message is gone (ERR_GONE) or its lease over without a renewal.
+     * The owner may be gone after it. */
     void (*failed)(void *arg, const struct err *err);
     /* After renewal_stop returned false: nothing is under way any more. err as in a completion. */
     void (*stopped)(void *arg, const struct err *err);
@@ -49,8 +53,8 @@ void renewal_init(struct renewal *renewal, struct loop *loop, struct queue *queu
                   struct lease *lease, const char *message_id, int64_t timeout_ms,
                   const struct renewal_events *events, void *arg);
 void renewal_done(struct renewal *renewal);
-/* Renews from now on. Also after the lease was taken anew: a request under way, whose receipt is void
- * then, is forgotten. */
+/* Renews from now on. Also after renewal_stop, and after the lease was taken anew: a request under way,
+ * whose receipt is void then, is forgotten. */
 void renewal_start(struct renewal *renewal);
 /* Renews no more. True when nothing is under way; else `stopped` fires when that has ended, for the
  * receipt may change until then. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "azure/queue.h"
+#include "azure/storage_error.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/err.h"
@@ -98,6 +99,8 @@ static void ended(struct settle *settle, const struct queue_answer *answer, cons
         finish(settle, SETTLE_DONE, NULL);
     else if (err->code == ERR_GONE)
         finish(settle, SETTLE_LOST, err);
+    else if (settle->spec.what == SETTLE_HIDE && storage_error_lacks_right(err))
+        finish(settle, SETTLE_FORBIDDEN, err);
     else
         again(settle, err);
 }

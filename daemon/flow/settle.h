@@ -49,6 +49,7 @@ enum settle_end {
     SETTLE_DONE,
     SETTLE_LOST,       /* the message is no longer ours */
     SETTLE_UNPOISONED, /* the record could not be stored anywhere; the message is still ours */
+    SETTLE_FORBIDDEN,  /* the credential may not hide it; the message is still ours */
     SETTLE_GIVEN_UP,   /* it could not be deleted or hidden while it was ours: it will be back */
 };
 

@@ -53,6 +53,7 @@ struct ledger_entry {
     struct ledger *ledger;
     struct ledger_receipt receipt; /* whose texts are ours */
     unsigned receipts;             /* seen since it is in hand */
+    bool has_history;              /* of ours, or of earlier receipts */
     unsigned users;                /* its owner, and operations */
     struct {
         int64_t number; /* 0: not known */
@@ -512,6 +513,7 @@ struct ledger_entry *ledger_entry_new(struct ledger *ledger, const struct ledger
     entry->receipt.event = xstrdup(receipt->event);
     entry->receipt.subject = xstrdup(receipt->subject);
     entry->receipts = 1;
+    entry->has_history = receipt->dequeue_count != 1;
     entry->users = 1;
     return entry;
 }
@@ -526,6 +528,7 @@ static struct ledger_op *op_new(struct ledger_entry *entry, enum op_kind kind)
 {
     struct ledger_op *op = xcalloc(1, sizeof(*op));
 
+    entry->has_history = true;
     op->kind = kind;
     op->entry = entry;
     op->receipts = entry->receipts;
@@ -548,12 +551,12 @@ static struct ledger_op *answer_nothing(struct ledger_op *op)
 
 struct ledger_op *ledger_read(struct ledger_entry *entry, ledger_read_fn *done, void *arg)
 {
+    bool known = entry->has_history;
     struct ledger_op *op = op_new(entry, OP_READ);
 
     op->read_done = done;
     op->arg = arg;
-    return entry->receipt.dequeue_count == 1 && entry->receipts == 1 ? answer_nothing(op)
-                                                                     : submit(op, true);
+    return known ? submit(op, true) : answer_nothing(op);
 }
 
 void ledger_received_again(struct ledger_entry *entry)

@@ -252,7 +252,7 @@ def test_the_status_forgets_a_hide_of_an_outage_that_is_over(fake, scripts, daem
 def test_hides_that_are_refused_keep_the_delay_and_the_attempts(fake, scripts, daemon):
     # given a hook that fails once, and a service that does not let its message be put back
     queue = fake.queue()
-    fault = fake.answer("Update", error(403, "AuthorizationPermissionMismatch"))
+    fault = fake.answer("Update", error(403, "AuthorizationFailure"))
     message = queue.post(messages.training())
     running = served_by(fake, scripts, daemon, queue, then="[ $run -ge 2 ] || exit 1", lease="1s", retry_delay=["4s"])
     # then the message comes again by itself, and the hook runs when its delay is over, no sooner
@@ -260,7 +260,7 @@ def test_hides_that_are_refused_keep_the_delay_and_the_attempts(fake, scripts, d
     first, second = scripts.runs()
     assert (first.message, second.message, second.attempt) == (message, message, "2")
     assert second.time - first.time >= 4 - 1.6  # the service's clock has a grain of a second
-    assert len(said(running, "can not be put back", "SAS permission u")) == 1
+    assert len(said(running, "can not be put back", "firewall")) == 1
     assert fault.count >= 2
 
 
@@ -334,9 +334,9 @@ def test_a_poison_queue_that_can_not_be_made_at_first(fake, scripts, daemon, ans
 
 
 def test_renewals_that_are_refused_for_ever(fake, scripts, daemon):
-    # given a credential that may not update, and a hook that needs many leases
+    # given a service that lets us do all but update, and a hook that needs many leases
     queue = fake.queue()
-    fault = fake.answer("Update", error(403, "AuthorizationPermissionMismatch"))
+    fault = fake.answer("Update", error(403, "AuthorizationFailure"))
     hold = scripts.place / "hold"
     hold.touch()
     message = queue.post(messages.training())
@@ -344,11 +344,11 @@ def test_renewals_that_are_refused_for_ever(fake, scripts, daemon):
     # when the message has come to us again and again
     wait_until(lambda: len(running.logged("delivered to us again")) >= 3, 10, "three more receipts")
     hold.unlink()
-    # then its hook ran once, and one line names the right that lacks
+    # then its hook ran once, and one line says why
     wait_until(queue.is_empty, 5, "the queue to be empty")
     assert [r.message for r in scripts.runs()] == [message]
     (line,) = said(running, "lease lost")
-    assert "Update Message needs the SAS permission u" in line
+    assert "firewall" in line
     # and there was a pause between two tries
     assert fault.count <= 2 + 5 * (fault.times[-1] - fault.times[0])
 

@@ -119,6 +119,35 @@ static void an_expired_message_is_shown_at_once(void **state)
     expect_visibility(0, 60000, 0);
 }
 
+static void without_renewal_it_is_looked_at_ever_more_often(void **state)
+{
+    struct lease lease;
+
+    (void)state;
+    lease_init(&lease, 600000, YEAR_9999_MS, "r1", 0);
+    assert_int_equal(lease_watch_in(&lease, 0, WALL_MS), 300000);
+    assert_int_equal(lease_watch_in(&lease, 300000, WALL_MS), 150000);
+    assert_int_equal(lease_watch_in(&lease, 597000, WALL_MS), 1500);
+    assert_int_equal(lease_watch_in(&lease, 598000, WALL_MS), 2000); /* then to its end */
+    assert_int_equal(lease_watch_in(&lease, 600000, WALL_MS), 0);
+    assert_int_equal(lease_watch_in(&lease, 700000, WALL_MS), 0);
+    lease_done(&lease);
+}
+
+static void without_renewal_it_is_looked_at_before_the_message_expires(void **state)
+{
+    struct lease lease;
+
+    (void)state;
+    lease_init(&lease, 600000, WALL_MS + 8000, "r1", 0);
+    lease.alert_ms = WALL_MS + 5000;
+    assert_int_equal(lease_watch_in(&lease, 0, WALL_MS), 5000);
+    assert_int_equal(lease_watch_in(&lease, 4000, WALL_MS + 4000), 1000);
+    /* once is enough: its owner may be busy with it */
+    assert_int_equal(lease_watch_in(&lease, 5000, WALL_MS + 5000), 297500);
+    lease_done(&lease);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -130,6 +159,8 @@ int main(void)
         cmocka_unit_test(a_visibility_is_never_beyond_seven_days),
         cmocka_unit_test(a_visibility_ends_before_the_message_expires),
         cmocka_unit_test(an_expired_message_is_shown_at_once),
+        cmocka_unit_test(without_renewal_it_is_looked_at_ever_more_often),
+        cmocka_unit_test(without_renewal_it_is_looked_at_before_the_message_expires),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

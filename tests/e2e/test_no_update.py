@@ -1,0 +1,477 @@
+# SPDX-License-Identifier: MIT
+"""A credential that may receive and delete, but not update: no renewal, no hiding, no giving back."""
+import json
+import re
+import signal
+import time
+
+import pytest
+
+from support import faults, messages
+from support.bad_day import in_status, said
+from support.daemon import exec_hook, run, write_config
+from support.faults import error
+from support.tap import Tap, through
+from support.wait import stays_true, wait_until
+
+REFUSED = error(403, "AuthorizationPermissionMismatch")
+LINE = "no right to update messages"
+
+
+def without_update(azurite, queue, permissions="rp", **settings):
+    """The daemon's settings for a queue whose SAS lacks u."""
+    return {**{k: v for k, v in queue.config(**settings).items() if k != "identity"},
+            "sas": azurite.queue_sas(queue.name, permissions=permissions)}
+
+
+def operations(tap):
+    """What the daemon asked for: PUT below a message is an Update."""
+    return [(method, path) for _, method, path, _ in tap.requests]
+
+
+def updates(tap):
+    return [path for method, path in operations(tap) if method == "PUT"]
+
+
+def leases_s(tap):
+    return [int(re.search(r"visibilitytimeout=(\d+)", path)[1]) for method, path in operations(tap) if method == "GET"]
+
+
+def test_azurite_refuses_as_the_service_does(azurite, queue):
+    # given a token without u, then an update is refused with the service's code, and a delete is not
+    from azure.core.exceptions import HttpResponseError
+    from azure.storage.queue import QueueClient
+    queue.post(messages.training())
+    client = QueueClient(azurite.url, queue.name, credential=azurite.queue_sas(queue.name, permissions="rp"))
+    message = next(iter(client.receive_messages(visibility_timeout=30)))
+    with pytest.raises(HttpResponseError) as refused:
+        client.update_message(message, visibility_timeout=5)
+    assert (refused.value.status_code, refused.value.error_code) == (403, "AuthorizationPermissionMismatch")
+    client.delete_message(message)
+    assert queue.is_empty()
+
+
+def test_a_run_longer_than_the_lease_runs_once_without_an_update(azurite, queue, scripts, daemon):
+    # given a token that says itself that it may not update, a short lease, and a hook that needs more than that
+    tap = Tap(azurite.queue_port)
+    settings = {**without_update(azurite, queue, lease="1s"), "url": through(tap, queue)["url"]}
+    running = daemon({"queues": [settings], "hooks": [
+        exec_hook("slow", "*", scripts.recording("slow", "sleep 3"), timeout="20s", grace="5s")]})
+    # when a message comes
+    message = queue.post(messages.training())
+    wait_until(lambda: scripts.runs("slow"), 10, "the hook to run")
+    # then nobody else sees it, it ran once and is done
+    stays_true(lambda: not queue.visible(), 2, "the message to stay hidden", interval=0.2)
+    wait_until(queue.is_empty, 15, "the queue to be empty")
+    assert [r.message for r in scripts.runs("slow")] == [message]
+    # and not one update was sent: each Get asked for the longest run and a minute
+    assert updates(tap) == []
+    assert set(leases_s(tap)) == {20 + 5 + 60}
+    # and one line says so, with what follows and what mends it
+    (line,) = said(running, LINE)
+    assert json.loads(line)["level"] == "warning"
+    for part in ("1m 25s", "permission u", "Storage Queue Data Contributor", queue.name):
+        assert part in line
+    assert in_status(running, LINE)
+    assert not running.logged("lease lost")
+
+
+def test_a_hook_that_fails_twice_is_tried_again_by_a_clock_of_ours(azurite, queue, scripts, daemon):
+    # given a token without u, and a hook that fails twice
+    tap = Tap(azurite.queue_port)
+    settings = {**without_update(azurite, queue, lease="2s", retry_delay=["1s"]), "url": through(tap, queue)["url"]}
+    running = daemon({"queues": [settings], "hooks": [
+        exec_hook("flaky", "*", scripts.recording("flaky", "[ $run -ge 3 ] || exit 1"))]})
+    # when a message comes
+    queue.post(messages.training())
+    wait_until(queue.is_empty, 15, "the queue to be empty")
+    # then it ran three times, each after its delay, knowing its number
+    runs = scripts.runs("flaky")
+    assert [r.attempt for r in runs] == ["1", "2", "3"]
+    assert all(0.9 <= b.time - a.time < 4 for a, b in zip(runs, runs[1:]))
+    # and the queue never heard of it
+    assert updates(tap) == [] and len([m for m, _ in operations(tap) if m == "DELETE"]) == 1
+    assert len(running.logged("message received, dequeue count")) == 1
+
+
+def test_later_and_faults_of_the_host_use_the_same_clock(azurite, new_queue, scripts, daemon):
+    # given a hook that asks for patience once, and one whose program is missing
+    later, broken = new_queue(), new_queue()
+    missing = scripts.place / "deploy"
+    daemon({"queues": [without_update(azurite, later, retry_delay=["1s"], max_attempts=1),
+                       without_update(azurite, broken, retry_delay=["1s"], max_attempts=1)], "hooks": [
+        exec_hook("later", "*", scripts.recording("later", "[ $run -ge 2 ] || exit 75"), queues=[later.name]),
+        exec_hook("deploy", "*", str(missing), queues=[broken.name])]})
+    # when both get messages
+    later.post(messages.training())
+    posted = broken.post(messages.training())
+    wait_until(later.is_empty, 15, "the patient one's end")
+    assert [r.attempt for r in scripts.runs("later")] == ["1", "1"]
+    # then the other waits, and runs when its program is there
+    assert broken.count() == 1 and not broken.records()
+    scripts.recording("deploy")
+    wait_until(broken.is_empty, 30, "the other one's end")
+    assert [(r.message, r.attempt) for r in scripts.runs("deploy")] == [(posted, "1")]
+
+
+def test_one_that_waits_takes_no_place(azurite, queue, scripts, daemon):
+    # given a queue that is served one message at a time, and a hook that fails for the first message
+    daemon({"queues": [without_update(azurite, queue, parallel=1, retry_delay=["2s"])], "hooks": [
+        exec_hook("flaky", "*", scripts.recording("flaky", "[ $CVN_EVENT = export.completed ] || [ $run -ge 2 ] || exit 1"))]})
+    first = queue.post(messages.training())
+    wait_until(lambda: scripts.runs("flaky"), 10, "the first run")
+    # when others come while it waits
+    others = [queue.post(messages.export()) for _ in range(3)]
+    wait_until(queue.is_empty, 15, "the queue to be empty")
+    # then they were served meanwhile, and it at its time
+    assert [r.message for r in scripts.runs("flaky")] == [first, *others, first]
+
+
+def test_one_that_is_due_waits_for_a_place(azurite, queue, scripts, daemon):
+    # given a queue that is served one message at a time, one that waits for a retry, and one that takes its time
+    hold = scripts.place / "hold"
+    hold.touch()
+    then = f"if [ $CVN_EVENT = export.completed ]; then while [ -e {hold} ]; do sleep 0.05; done; else [ $run -ge 2 ]; fi || exit 1"
+    running = daemon({"queues": [without_update(azurite, queue, parallel=1, retry_delay=["1s"])],
+                      "hooks": [exec_hook("busy", "*", scripts.recording("busy", then), parallel=4)]})
+    first = queue.post(messages.training())
+    running.wait_logged("message is kept here and tried again in 1s")
+    slow = queue.post(messages.export())
+    wait_until(lambda: scripts.runs("busy", slow), 10, "the slow one")
+    # then the first does not run beside it, though its time has come
+    stays_true(lambda: len(scripts.runs("busy", first)) == 1, 2, "the first to wait")
+    # but as soon as it is over
+    hold.unlink()
+    wait_until(queue.is_empty, 10, "the queue to be empty")
+    assert [r.message for r in scripts.runs("busy")] == [first, slow, first]
+
+
+def test_poison_works_without_it(azurite, queue, scripts, daemon):
+    # given tokens that can receive here and post there, and a hook with two attempts
+    poison = queue.poison()
+    settings = without_update(azurite, queue, retry_delay=["1s"], max_attempts=2,
+                              poison={"sas": azurite.queue_sas(poison.name, permissions="a")})
+    daemon({"queues": [settings], "hooks": [exec_hook("never", "*", scripts.recording("never", "exit 3"))]})
+    # when messages come while there is no poison queue
+    failing, garbage = queue.post(messages.training()), queue.post("{oops}")
+    wait_until(lambda: len(scripts.runs("never")) == 2, 10, "two attempts")
+    stays_true(lambda: queue.count() == 2, 1, "both to be kept")
+    # then they go there once it is, and are deleted
+    poison.client.create_queue()
+    wait_until(queue.is_empty, 30, "the queue to be empty")
+    assert {(r["message_id"], r["reason"], r["attempts"]) for r in queue.records()} == {
+        (failing, "out-of-attempts", 2), (garbage, "not-json", 0)}
+    assert len(scripts.runs("never")) == 2
+
+
+def test_a_message_that_would_expire_while_it_waits_goes_to_poison(azurite, queue, scripts, daemon):
+    # given a hook that fails for ever, and a message whose life ends before its long lease does
+    account = {k: v for k, v in without_update(azurite, queue, lease="1s", retry_delay=["1s"], max_attempts=100,
+                                               expiry_margin="3s").items()}
+    account["poison"] = {"connection_string": azurite.connection_string()}
+    daemon({"queues": [account], "hooks": [exec_hook("never", "*", scripts.recording("never", "exit 1"))]})
+    before = time.time()
+    queue.post(messages.training(), time_to_live=8)
+    # then it is tried a few times, and kept aside in time
+    wait_until(queue.records, 10, "a poison record")
+    assert queue.records()[0]["reason"] == "expiring"
+    assert 2 < time.time() - before < 8 and len(scripts.runs("never")) >= 2
+
+
+def test_a_wait_for_a_turn_ends_in_poison_before_the_message_does(azurite, queue, scripts, daemon):
+    # given a hook that serves one at a time, and is busy
+    hold = scripts.place / "hold"
+    hold.touch()
+    settings = without_update(azurite, queue, lease="1s", expiry_margin="3s")
+    settings["poison"] = {"connection_string": azurite.connection_string()}
+    daemon({"queues": [settings], "hooks": [
+        exec_hook("slow", "*", scripts.recording("slow", f"while [ -e {hold} ]; do sleep 0.1; done"), parallel=1)]})
+    queue.post(messages.training())
+    wait_until(lambda: scripts.runs("slow"), 10, "the hook to be busy")
+    # when a message of eight seconds waits for it in vain, under a lease of ten minutes
+    before = time.time()
+    short = queue.post(messages.training(), time_to_live=8)
+    wait_until(queue.records, 12, "a poison record")
+    # then it is kept aside unrun, while there was time for that
+    assert [(r["reason"], r["message_id"]) for r in queue.records()] == [("expiring", short)]
+    assert 4 < time.time() - before < 8
+    hold.unlink()
+    wait_until(queue.is_empty, 10, "the queue to be empty")
+
+
+# --- stopping ---
+
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_while_messages_wait_is_quick(azurite, queue, scripts, daemon, sig):
+    # given messages that wait a minute for their retries
+    tap = Tap(azurite.queue_port)
+    settings = {**without_update(azurite, queue, retry_delay=["1m"]), "url": through(tap, queue)["url"]}
+    running = daemon({"queues": [settings], "hooks": [
+        exec_hook("never", "*", scripts.recording("never", "exit 1"), parallel=4)]})
+    for _ in range(5):
+        queue.post(messages.training())
+    wait_until(lambda: len(running.logged("message is kept here")) == 5, 15, "all to wait")
+    # when the daemon is stopped
+    asked = len(tap.requests)
+    before = time.monotonic()
+    running.signal(sig)
+    assert running.wait_end(10) == 0
+    # then it ends at once, asks nothing in vain, and one line says what comes of the messages
+    assert time.monotonic() - before < 3
+    assert [m for m, _ in operations(tap)[asked:] if m != "GET"] == []
+    (line,) = said(running, "come again when their leases end, within")
+    assert '"level":"warning"' in line
+    assert queue.count() == 5
+
+
+def test_a_stop_before_it_is_known_asks_once(fake, scripts, daemon):
+    # given messages that wait for their turn, and a credential of which nobody knows that it may not update
+    queue = fake.queue()
+    fault = fake.answer("Update", REFUSED)
+    hold = scripts.place / "hold"
+    hold.touch()
+    running = daemon({"queues": [queue.config(lease="10m")], "hooks": [
+        exec_hook("slow", "*", scripts.recording("slow", f"while [ -e {hold} ]; do sleep 0.05; done"), parallel=1)]})
+    posted = [queue.post(messages.training()) for _ in range(4)]
+    wait_until(lambda: scripts.runs("slow") and all(m.dequeue_count for m in queue.messages()), 10, "all to be taken")
+    # when the daemon is stopped
+    running.signal(signal.SIGTERM)
+    wait_until(lambda: fault.count, 5, "the first refusal")
+    hold.unlink()
+    assert running.wait_end(10) == 0
+    # then each that waited was tried at most once, and the one that ran is done
+    assert fault.count <= 3
+    assert len(scripts.runs("slow", mark="end")) == 1 and len(queue.messages()) == len(posted) - 1
+    assert len(said(running, "come again when their leases end, within")) == 1
+
+
+def test_once_does_not_wait_for_the_clock(azurite, place, queue, scripts):
+    # given a message whose hook fails, and a retry in five minutes
+    queue.post(messages.training())
+    write_config(place / "once.yaml", {
+        "queues": [without_update(azurite, queue, retry_delay=["5m"])],
+        "hooks": [exec_hook("never", "*", scripts.recording("never", "exit 1"))]}, place)
+    # when the daemon runs once, then it says that a message is left
+    result = run("--once", "-c", place / "once.yaml", timeout=20)
+    assert result.returncode == 75, result.stderr
+    assert len(scripts.runs("never")) == 1 and queue.count() == 1
+
+
+# --- learning it, and unlearning ---
+
+def test_it_is_learnt_from_the_first_refusal(fake, scripts, daemon):
+    # given a credential that does not tell, and a hook that needs many leases
+    queue = fake.queue()
+    fault = fake.answer("Update", REFUSED)
+    hold = scripts.place / "hold"
+    hold.touch()
+    running = daemon({"queues": [queue.config(lease="2s")], "hooks": [
+        exec_hook("slow", "*", scripts.recording("slow", f"while [ -e {hold} ]; do sleep 0.05; done"),
+                  timeout="30s", grace="0s")]})
+    first = queue.post(messages.training())
+    # when its first renewal is refused, then that is said, and its lease runs out
+    (line,) = running.wait_logged(LINE)
+    running.wait_logged("lease lost", "the run goes on")
+    tries = fault.count
+    # and it comes again to us under a long lease, while its run goes on
+    running.wait_logged("delivered to us again")
+    (message,) = queue.messages()
+    wait_until(lambda: message.visible_at - time.time() > 60, 5, "the long lease")
+    second = queue.post(messages.training())
+    wait_until(lambda: all(m.dequeue_count for m in queue.messages()), 5, "the second to be taken")
+    hold.unlink()
+    wait_until(queue.is_empty, 10, "the queue to be empty")
+    # then both ran once, no update was tried under a long lease, and there was one line
+    assert [r.message for r in scripts.runs()] == [first, second]
+    assert fault.count == tries <= 6
+    assert len(said(running, LINE)) == 1
+
+
+def test_a_retry_that_can_not_be_hidden_is_kept_at_once(fake, scripts, daemon):
+    # given a credential that does not tell, and a long lease
+    queue = fake.queue()
+    fault = fake.answer("Update", REFUSED)
+    queue.post(messages.training())
+    running = daemon({"queues": [queue.config(lease="10m", retry_delay=["1s"])], "hooks": [
+        exec_hook("flaky", "*", scripts.recording("flaky", "[ $run -ge 3 ] || exit 1"))]})
+    # when its hook fails twice, then it is asked once, and the retries come in time
+    wait_until(queue.is_empty, 10, "the queue to be empty")
+    assert [r.attempt for r in scripts.runs()] == ["1", "2", "3"]
+    assert fault.count == 1 and not said(running, "can not be put back")
+
+
+def test_a_credential_that_is_refused_as_a_whole_is_something_else(fake, scripts, daemon):
+    # given a credential that is revoked while a hook runs: each request is refused
+    queue = fake.queue()
+    hold = scripts.place / "hold"
+    hold.touch()
+    running = daemon({"queues": [queue.config(lease="4s", parallel=2)], "hooks": [
+        exec_hook("slow", "*", scripts.recording("slow", f"while [ -e {hold} ]; do sleep 0.05; done"))]})
+    queue.post(messages.training())
+    wait_until(lambda: scripts.runs("slow"), 10, "the hook to run")
+    refusals = [fake.answer(operation, REFUSED) for operation in ("Get", "Update")]
+    wait_until(lambda: all(f.count for f in refusals), 10, "both to be refused")
+    # when it is good again
+    for fault in refusals:
+        fault.lift()
+    running.wait_logged("queue answers again")
+    # then leases are renewed as before, and nobody spoke of the right to update
+    renewed = len(fake.asked("Update"))
+    wait_until(lambda: len(fake.asked("Update")) > renewed + 1, 10, "renewals")
+    hold.unlink()
+    wait_until(queue.is_empty, 10, "the queue to be empty")
+    assert not said(running, LINE)
+
+
+@pytest.mark.parametrize("answer", [error(403, "AuthenticationFailed"), error(403, "AuthorizationFailure"),
+                                    faults.challenge(), error(500, "InternalError")])
+def test_other_refusals_of_an_update_are_no_missing_right(fake, scripts, daemon, answer):
+    # given an update that fails for another reason
+    queue = fake.queue()
+    fault = fake.answer("Update", answer, times=2)
+    hold = scripts.place / "hold"
+    hold.touch()
+    queue.post(messages.training())
+    running = daemon({"queues": [queue.config(lease="8s")], "hooks": [
+        exec_hook("slow", "*", scripts.recording("slow", f"while [ -e {hold} ]; do sleep 0.05; done"))]})
+    # then the renewal is tried again, and the message kept
+    wait_until(lambda: fault.count == 2 and len(fake.asked("Update")) > 2, 15, "a renewal that goes well")
+    hold.unlink()
+    wait_until(queue.is_empty, 15, "the queue to be empty")
+    assert len(scripts.runs()) == 1 and not said(running, LINE)
+
+
+def test_a_mended_file_is_used_after_a_reload(azurite, place, queue, scripts, daemon):
+    # given a SAS without u in a file
+    secret = place / "sas"
+
+    def put(permissions):
+        secret.touch(mode=0o600)
+        secret.write_text(azurite.queue_sas(queue.name, permissions=permissions))
+    put("rp")
+    tap = Tap(azurite.queue_port)
+    hold = scripts.place / "hold"
+    hold.touch()
+    settings = {k: v for k, v in through(tap, queue, lease="2s").items() if k != "identity"}
+    running = daemon({"queues": [{**settings, "sas_file": str(secret)}], "hooks": [
+        exec_hook("slow", "*", scripts.recording("slow", f"while [ -e {hold} ]; do sleep 0.1; done"))]})
+    running.wait_logged(LINE)
+    # when a reload finds the same, it is said again
+    running.reload()
+    wait_until(lambda: len(said(running, LINE)) == 2, 5, "the second line")
+    assert updates(tap) == []
+    # when it gets u, then the next message has the short lease again, renewed
+    put("rup")
+    running.reload()
+    wait_until(lambda: leases_s(tap)[-1] == 2, 5, "the short lease")
+    queue.post(messages.training())
+    wait_until(lambda: len(updates(tap)) >= 2, 10, "renewals")
+    running.wait_logged("the right to update is there")
+    wait_until(lambda: not in_status(running, LINE), 5, "the status to be good")
+    hold.unlink()
+    wait_until(queue.is_empty, 10, "the queue to be empty")
+    assert len(said(running, LINE)) == 2 and len(scripts.runs()) == 1
+
+
+def test_a_policy_s_sas_is_asked_for_what_it_may(azurite, queue, scripts, daemon):
+    # given a SAS whose rights stand in a policy of the queue, which lacks u
+    from azure.storage.queue import AccessPolicy, QueueSasPermissions
+    import datetime
+    queue.client.set_queue_access_policy({"reader": AccessPolicy(
+        permission=QueueSasPermissions(read=True, process=True), start=None,
+        expiry=datetime.datetime.utcnow() + datetime.timedelta(hours=1))})
+    tap = Tap(azurite.queue_port)
+    settings = {**without_update(azurite, queue, lease="10m", retry_delay=["1s"]), "url": through(tap, queue)["url"],
+                "sas": azurite.queue_sas(queue.name, policy="reader")}
+    queue.post(messages.training())
+    running = daemon({"queues": [settings], "hooks": [
+        exec_hook("flaky", "*", scripts.recording("flaky", "[ $run -ge 3 ] || exit 1"))]})
+    # when a hook fails twice, then one update is tried, and the rest is as ever
+    wait_until(queue.is_empty, 15, "the queue to be empty")
+    assert [r.attempt for r in scripts.runs()] == ["1", "2", "3"]
+    assert len(updates(tap)) == 1 and len(said(running, LINE)) == 1
+
+
+def test_more_than_may_wait_come_again_by_themselves(fake, scripts, daemon):
+    # given more messages than may wait here, and a broken hook
+    queue = fake.queue()
+    fake.answer("Update", REFUSED)
+    missing = scripts.place / "deploy"
+    running = daemon({"queues": [queue.config(lease="1s", parallel=32, retry_delay=["1s"])], "hooks": [
+        exec_hook("deploy", "*", str(missing), timeout="100ms", grace="0s")]})
+    posted = {queue.post(messages.training()) for _ in range(300)}
+    wait_until(lambda: running.logged("message comes again when its lease ends"), 30, "one that finds no place")
+    # then all are there, and in this daemon's hands are no more than may be
+    wait_until(lambda: in_status(running, " in hand"), 5, "a status")
+    assert {m.id for m in queue.messages()} == posted
+    # and when all is well, those that waited are served
+    scripts.recording("deploy")
+    running.reload()
+    wait_until(lambda: len(scripts.runs("deploy")) >= 256, 60, "those that waited", interval=0.2)
+
+
+def test_t_names_the_missing_right(azurite, place, queue):
+    # given a token without u, then -t says what comes of it
+    write_config(place / "t.yaml", {"queues": [without_update(azurite, queue)], "hooks": [
+        {"name": "audit", "on": ["*"], "file": {"path": str(place / "x.jsonl")}}]}, place)
+    result = run("-t", "-c", place / "t.yaml")
+    assert result.returncode == 0 and "lacks the permission u" in result.stdout, result.stdout + result.stderr
+    write_config(place / "t.yaml", {"queues": [{**without_update(azurite, queue, permissions="rup")}], "hooks": []}, place)
+    assert "lacks the permission" not in run("-t", "-c", place / "t.yaml").stdout
+
+
+def test_a_retry_after_the_end_of_its_lease_keeps_its_delay(fake, scripts, daemon):
+    # given a credential that does not tell, and a delay longer than the first lease
+    queue = fake.queue()
+    fault = fake.answer("Update", REFUSED)
+    message = queue.post(messages.training())
+    running = daemon({"queues": [queue.config(lease="1s", retry_delay=["4s"])], "hooks": [
+        exec_hook("flaky", "*", scripts.recording("flaky", "[ $run -ge 2 ] || exit 1"))]})
+    # then the message comes again when its lease ends, waits here for the rest, and runs no sooner
+    wait_until(queue.is_empty, 15, "the queue to be empty")
+    first, second = scripts.runs()
+    assert (first.message, second.message, second.attempt) == (message, message, "2")
+    assert second.time - first.time >= 4 - 1.6  # the service's clock has a grain of a second
+    assert running.logged("message comes again when its lease ends") and running.logged("message is kept here")
+    assert fault.count == 1 and len(said(running, LINE)) == 1
+
+
+def test_one_that_finds_no_place_and_would_expire_goes_to_poison(fake, scripts, daemon):
+    # given a broken hook, and more messages than may wait here, whose lives end before the long lease does
+    queue = fake.queue()
+    fake.queue("events-poison")
+    fake.answer("Update", REFUSED)
+    missing = scripts.place / "deploy"
+    running = daemon({"queues": [queue.config(lease="1s", parallel=32, retry_delay=["1s"], expiry_margin="5s")],
+                      "hooks": [exec_hook("deploy", "*", str(missing), timeout="100ms", grace="0s")]})
+    queue.post(messages.training())
+    running.wait_logged(LINE)
+    for _ in range(300):
+        queue.post(messages.training(), ttl_s=50)
+    # then those beyond the ceiling are kept aside at once, for they would not come again
+    wait_until(lambda: len(queue.records()) >= 40, 25, "poison records", interval=0.2)
+    assert {r["reason"] for r in queue.records()} == {"expiring"}
+    # and those that wait are served
+    scripts.recording("deploy")
+    running.reload()
+    wait_until(queue.is_empty, 60, "the queue to be empty", interval=0.2)
+
+
+def test_one_that_is_due_and_would_expire_for_want_of_a_place_goes_to_poison(azurite, queue, scripts, daemon):
+    # given one message at a time, one that waits for a retry, and one that takes the place
+    hold = scripts.place / "hold"
+    hold.touch()
+    then = f"if [ $CVN_EVENT = export.completed ]; then while [ -e {hold} ]; do sleep 0.05; done; else exit 1; fi"
+    settings = without_update(azurite, queue, parallel=1, lease="1s", retry_delay=["1s"], expiry_margin="4s")
+    settings["poison"] = {"connection_string": azurite.connection_string()}
+    running = daemon({"queues": [settings], "hooks": [exec_hook("busy", "*", scripts.recording("busy", then), parallel=4)]})
+    short = queue.post(messages.training(), time_to_live=9)
+    running.wait_logged("message is kept here and tried again in 1s")
+    slow = queue.post(messages.export())
+    wait_until(lambda: scripts.runs("busy", slow), 10, "the slow one")
+    # then it is kept aside while there is time for that
+    wait_until(queue.records, 10, "a poison record")
+    assert [(r["message_id"], r["reason"], r["hook"]) for r in queue.records()] == [(short, "expiring", "busy")]
+    hold.unlink()
+    wait_until(queue.is_empty, 10, "the queue to be empty")
+    assert [r.message for r in scripts.runs("busy")] == [short, slow]
