@@ -457,11 +457,16 @@ static bool retry_in(struct delivery *delivery, int64_t delay_ms)
 /* A step is to be tried again, unless too little of the message's life would be left then. */
 static void retry_later(struct delivery *delivery, int64_t delay_ms, struct step *step)
 {
-    if (is_expiring(delivery, delay_ms))
-        poison(delivery, "expiring", step);
-    else if (retry_in(delivery, delay_ms))
-        delivery->step = delivery->state == DELIVERY_WAITING ? step : NULL;
-    else if (is_expiring(delivery, delivery->lease.until_ms - clock_mono_ms()))
+    int64_t next_ms = delay_ms;
+
+    if (!is_expiring(delivery, delay_ms)) {
+        if (retry_in(delivery, delay_ms)) {
+            delivery->step = delivery->state == DELIVERY_WAITING ? step : NULL;
+            return;
+        }
+        next_ms = delivery->lease.until_ms - clock_mono_ms();
+    }
+    if (is_expiring(delivery, next_ms))
         poison(delivery, "expiring", step);
     else
         leave(delivery);

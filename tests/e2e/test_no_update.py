@@ -475,3 +475,17 @@ def test_one_that_is_due_and_would_expire_for_want_of_a_place_goes_to_poison(azu
     hold.unlink()
     wait_until(queue.is_empty, 10, "the queue to be empty")
     assert [r.message for r in scripts.runs("busy")] == [short, slow]
+
+
+def test_no_update_is_tried_at_half_of_a_long_lease(azurite, queue, scripts, daemon):
+    # given the shortest lease that there is without the right to update, 61 s, and a retry after more than its half
+    tap = Tap(azurite.queue_port)
+    settings = {**without_update(azurite, queue, lease="1s", retry_delay=["32s"]), "url": through(tap, queue)["url"]}
+    daemon({"queues": [settings], "hooks": [
+        exec_hook("flaky", "*", scripts.recording("flaky", "[ $run -ge 2 ] || exit 1"), timeout="1s", grace="0s")]})
+    queue.post(messages.training())
+    wait_until(queue.is_empty, 45, "the queue to be empty", interval=0.2)
+    # then the retry came in time, and nothing was sent before it
+    first, second = scripts.runs("flaky")
+    assert 32 - 0.1 <= second.time - first.time < 40
+    assert set(leases_s(tap)) == {61} and updates(tap) == []
