@@ -653,6 +653,10 @@ void delivery_move(struct delivery *delivery, const struct delivery_context *con
     renewal_move(&delivery->renewal, context->queue, request_timeout(delivery));
     delivery->message.queue = context->plan->settings->name;
     delivery->message.queue_url = context->plan->url;
+    if (delivery->state == DELIVERY_WAITING) {
+        waits_move(&delivery->wait, context->waits);
+        renewal_start(&delivery->renewal);
+    }
 }
 
 /* --- the hooks --- */

@@ -76,7 +76,8 @@ const char *delivery_message_id(const struct delivery *delivery);
 void delivery_adopt(struct delivery *delivery, const struct queue_message *message,
                     int64_t asked_ms);
 /* Hands a delivery that is not settling to another owner, whose configuration and clients it then
- * uses; running hooks go on. The new owner adopts it with a message. */
+ * uses; running hooks go on. The new owner adopts it with a message, unless it waits for a retry, which
+ * it then does there; the new owner must not have as many that wait as may. */
 void delivery_move(struct delivery *delivery, const struct delivery_context *context);
 /* Matches a message whose hooks have not begun with another configuration's hooks. */
 void delivery_rematch(struct delivery *delivery, struct generation *generation);

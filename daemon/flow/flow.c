@@ -20,7 +20,7 @@
 /* A listener in use, or one that a reload has retired and that still holds messages. */
 struct station {
     struct listener *listener;
-    bool retired;
+    bool retired, drained;
     TAILQ_ENTRY(station) entry;
 };
 
@@ -195,6 +195,20 @@ static bool is_polled(const struct flow *flow, const struct queue_plan *plan)
     return false;
 }
 
+/* Lets a listener end. What waits for a retry with it goes on with its successor, if there is one. */
+static void retire(struct flow *flow, struct station *old)
+{
+    const char *url = listener_plan(old->listener)->url;
+    struct station *station;
+
+    TAILQ_FOREACH (station, &flow->stations, entry) {
+        if (!station->retired && str_equal(listener_plan(station->listener)->url, url))
+            listener_inherit(station->listener, old->listener);
+    }
+    old->drained = true;
+    listener_drain(old->listener);
+}
+
 void flow_apply(struct flow *flow, struct snapshot *snapshot)
 {
     struct generation_context context = generation_context(flow);
@@ -212,12 +226,15 @@ void flow_apply(struct flow *flow, struct snapshot *snapshot)
         } else if (!station->retired) {
             station->retired = true;
             flow->retired++;
-            listener_drain(station->listener);
         }
     }
     for (unsigned i = 0; i < snapshot->queue_count; i++) {
         if (!is_polled(flow, &snapshot->queues[i]))
             add_station(flow, &snapshot->queues[i]);
+    }
+    TAILQ_FOREACH (station, &flow->stations, entry) {
+        if (station->retired && !station->drained)
+            retire(flow, station);
     }
     generation_drop(previous);
     tell_of_spool(flow);

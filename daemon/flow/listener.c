@@ -284,16 +284,35 @@ static struct delivery *find_in_hand(struct listener *listener, const char *mess
     return delivery;
 }
 
+static void take_out(struct listener *listener, struct delivery *delivery)
+{
+    if (delivery_has_place(delivery))
+        listener->active--;
+    TAILQ_REMOVE(&listener->deliveries, delivery_link(delivery), entry);
+    listener->in_hand--;
+}
+
 struct delivery *listener_give_up(struct listener *listener, const char *message_id)
 {
     struct delivery *delivery = find(listener, message_id);
 
-    if (delivery == NULL)
-        return NULL;
-    TAILQ_REMOVE(&listener->deliveries, delivery_link(delivery), entry);
-    listener->in_hand--;
-    listener->active--; /* none waits for a retry with a listener that drains */
+    if (delivery != NULL)
+        take_out(listener, delivery);
     return delivery;
+}
+
+void listener_inherit(struct listener *listener, struct listener *from)
+{
+    struct wait *wait;
+
+    while ((wait = TAILQ_FIRST(&from->waits.list)) != NULL) {
+        struct delivery *delivery = wait->owner;
+
+        take_out(from, delivery);
+        delivery_move(delivery, &listener->delivery_context);
+        TAILQ_INSERT_TAIL(&listener->deliveries, delivery_link(delivery), entry);
+        listener->in_hand++;
+    }
 }
 
 /* False when it is in hand already. */

@@ -42,6 +42,8 @@ const struct queue_plan *listener_plan(const struct listener *listener);
 
 /* Gives up a delivery that is not settling, by its message's id; NULL when it has none such. */
 struct delivery *listener_give_up(struct listener *listener, const char *message_id);
+/* Takes over what waits with another listener of the same queue for its next try, which is to be let go. */
+void listener_inherit(struct listener *listener, struct listener *from);
 /* New messages get this configuration's hooks, and so do those that have not begun. */
 void listener_use_hooks(struct listener *listener, struct generation *generation);
 /* No Get while held; one that is under way is taken as it comes. The release polls at once. */

@@ -53,6 +53,15 @@ bool waits_add(struct waits *waits, struct wait *wait, void *owner, int64_t dela
     return true;
 }
 
+void waits_move(struct wait *wait, struct waits *to)
+{
+    int64_t delay_ms = wait->due_ms - clock_mono_ms();
+
+    waits_leave(wait);
+    if (!waits_add(to, wait, wait->owner, delay_ms))
+        fatal("more messages wait than may");
+}
+
 void waits_leave(struct wait *wait)
 {
     struct waits *waits = wait->waits;

@@ -46,6 +46,8 @@ void waits_init(struct waits *waits, struct loop *loop, const struct waits_event
 void waits_done(struct waits *waits);
 /* False, and nothing is done, when as many wait as may. due never fires from inside. */
 bool waits_add(struct waits *waits, struct wait *wait, void *owner, int64_t delay_ms);
+/* Waits on in another list, which has a place for it. */
+void waits_move(struct wait *wait, struct waits *to);
 /* due will not fire. Fine for what does not wait. */
 void waits_leave(struct wait *wait);
 /* A place may be free: waits_serve is due, from the loop, if anything is. */

@@ -489,3 +489,34 @@ def test_no_update_is_tried_at_half_of_a_long_lease(azurite, queue, scripts, dae
     first, second = scripts.runs("flaky")
     assert 32 - 0.1 <= second.time - first.time < 40
     assert set(leases_s(tap)) == {61} and updates(tap) == []
+
+
+def test_what_waits_goes_on_when_a_reload_changes_its_queue(azurite, queue, scripts, daemon):
+    # given messages that wait for their retries
+    tap = Tap(azurite.queue_port)
+    settings = {**without_update(azurite, queue, retry_delay=["4s"]), "url": through(tap, queue)["url"]}
+    hook = exec_hook("flaky", "*", scripts.recording("flaky", "[ $run -ge 2 ] || exit 1"), parallel=4)
+    running = daemon({"queues": [settings], "hooks": [hook]})
+    posted = [queue.post(messages.training()) for _ in range(3)]
+    wait_until(lambda: len(running.logged("message is kept here")) == 3, 15, "all to wait")
+    # when a reload gives the queue other settings
+    running.reload({"queues": [{**settings, "parallel": 2}], "hooks": [hook]})
+    # then they are tried again at their time, though their leases are long
+    wait_until(queue.is_empty, 10, "the queue to be empty")
+    assert sorted(r.message for r in scripts.runs("flaky")) == sorted(posted * 2)
+    assert all(scripts.runs("flaky", m)[1].time - scripts.runs("flaky", m)[0].time >= 3.9 for m in posted)
+    assert updates(tap) == [] and not said(running, "come again when their leases end")
+
+
+def test_what_waits_is_let_go_when_a_reload_removes_its_queue(azurite, new_queue, scripts, daemon):
+    # given two queues, and a message that waits
+    one, two = new_queue(), new_queue()
+    hook = exec_hook("flaky", "*", scripts.recording("flaky", "exit 1"))
+    both = [without_update(azurite, q, retry_delay=["1m"]) for q in (one, two)]
+    running = daemon({"queues": both, "hooks": [hook]})
+    one.post(messages.training())
+    running.wait_logged("message is kept here")
+    # when its queue is gone from the configuration, then it is not held on to
+    running.reload({"queues": both[1:], "hooks": [hook]})
+    running.wait_logged("come again when their leases end")
+    wait_until(lambda: in_status(running, " 0 in hand"), 5, "nothing in hand")

@@ -113,6 +113,23 @@ static void one_that_left_is_not_told(void **state)
     assert_int_equal(fixture->waits.count, 0);
 }
 
+static void one_may_wait_on_elsewhere(void **state)
+{
+    struct fixture *fixture = *state;
+    struct waits other;
+
+    waits_init(&other, fixture->loop, &events, fixture);
+    add(fixture, 0, 2);
+    add(fixture, 1, 60000);
+    waits_move(&fixture->wait[0], &other);
+    waits_move(&fixture->wait[1], &other);
+    assert_int_equal(fixture->waits.count, 0);
+    assert_int_equal(other.count, 2);
+    expect_order(fixture, "a");
+    assert_ptr_equal(fixture->wait[1].waits, &other);
+    waits_done(&other);
+}
+
 static void there_is_a_ceiling(void **state)
 {
     struct fixture *fixture = *state;
@@ -133,6 +150,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(what_is_due_waits_for_room, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_that_left_is_not_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_may_wait_on_elsewhere, set_up, tear_down),
         cmocka_unit_test_setup_teardown(there_is_a_ceiling, set_up, tear_down),
     };
 
