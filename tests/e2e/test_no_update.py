@@ -520,3 +520,19 @@ def test_what_waits_is_let_go_when_a_reload_removes_its_queue(azurite, new_queue
     running.reload({"queues": both[1:], "hooks": [hook]})
     running.wait_logged("come again when their leases end")
     wait_until(lambda: in_status(running, " 0 in hand"), 5, "nothing in hand")
+
+
+def test_one_that_is_due_has_not_to_wait_for_the_next_poll(azurite, queue, scripts, daemon):
+    # given one message at a time, rare polls, and two messages that wait for retries which take a while
+    then = "[ $run -ge 2 ] || exit 1; sleep 1.5"
+    posted = [queue.post(messages.training()) for _ in range(2)]
+    daemon({"queues": [without_update(azurite, queue, parallel=1, retry_delay=["2s"], poll_min="20s", poll_max="40s")],
+            "hooks": [exec_hook("flaky", "*", scripts.recording("flaky", then))]})
+    wait_until(lambda: len(scripts.runs("flaky")) == 2, 15, "both first runs")
+    # then the second is tried again as soon as the first is over
+    wait_until(lambda: len(scripts.runs("flaky")) == 4, 30, "both retries")
+    ends = {r.message: r.time for r in scripts.runs("flaky", mark="end")}
+    second = scripts.runs("flaky")[3]
+    (before,) = [m for m in posted if m != second.message]
+    assert second.time - ends[before] < 1
+    wait_until(queue.is_empty, 10, "the queue to be empty")
