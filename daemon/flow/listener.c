@@ -431,7 +431,7 @@ static void on_prepared(void *arg, const struct queue_answer *answer, const stru
         return;
     }
     listener->get = NULL;
-    if (!listener->draining && room(listener) > 0)
+    if (!listener->draining && !listener->held && room(listener) > 0)
         send_get(listener);
     else
         changed(listener, false);
