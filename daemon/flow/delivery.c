@@ -638,7 +638,7 @@ void delivery_adopt(struct delivery *delivery, const struct queue_message *messa
                                         "going on under its new receipt");
     delivery->message.dequeue_count = message->dequeue_count;
     delivery->gone = false;
-    delivery->lease.length_ms = context->lease_ms;
+    delivery->lease.length_ms = delivery->context->lease_ms;
     lease_renewed(&delivery->lease, message->pop_receipt, asked_ms, delivery->lease.length_ms);
     renewal_start(&delivery->renewal);
     ledger_received_again(delivery->entry);
