@@ -321,6 +321,7 @@ static void a_host_fault_spends_nothing(void **state)
         struct step *step = ends(fixture, "a", HOOK_HOST_FAULT, -1);
         dispatch_put_off(step, 4321);
         next_waits(fixture, "a", 4321);
+        assert_int_equal(step->record.state, LEDGER_INTERRUPTED);
         assert_int_equal(step->record.attempts, 0);
         assert_int_equal(step->record.delays, 0);
         assert_int_equal(step->record.interruptions, 0);
