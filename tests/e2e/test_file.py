@@ -112,6 +112,19 @@ def test_a_limit_on_the_size_of_files_is_a_fault_of_the_host(place, fake, daemon
     assert len(path.read_text().splitlines()) == 2
 
 
+def test_a_limit_on_the_size_of_files_does_not_end_the_daemon(place, fake, daemon):
+    # given a log that is a file, and a limit that it soon reaches
+    queue, path = fake.queue(), place / "events.jsonl"
+    running = daemon({"queues": [queue.config()], "hooks": [
+        {"name": "audit", "on": ["*"], "file": {"path": str(path)}}]}, before=["prlimit", "--fsize=20000:unlimited", "--"])
+    # when the log is full
+    posted = [queue.post(messages.training()) for _ in range(40)]
+    wait_until(queue.is_empty, 20, "the queue to be empty")
+    # then the daemon goes on: its hook's file has room left
+    assert running.is_running() and running.log_path.stat().st_size == 20000
+    assert len(path.read_text().splitlines()) == len(posted)
+
+
 def test_lines_may_go_to_the_standard_output_of_a_container(place, queue):
     # given a file hook on /dev/stdout, which is a pipe, and messages
     posted = [queue.post(messages.training()) for _ in range(5)]
