@@ -83,6 +83,21 @@ bench: deps
 	@$(MAKE) -j$$(nproc) all bench-programs
 	@/usr/bin/python3 tests/bench/bench.py $(BUILD)
 
+# --- faults ---
+
+$(BUILD)/fault/hook: tests/fault/hook.c
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(Q)$(CC) -D_GNU_SOURCE $(CFLAGS) $(LDFLAGS) -o $@ $<
+
+# Preloaded into other programs: without a sanitizer of its own.
+$(BUILD)/fault/synced.so: tests/fault/synced.c
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(Q)$(CC) -D_GNU_SOURCE $(CFLAGS) $(LDFLAGS) -fPIC -shared -o $@ $<
+
+fault-programs: $(BUILD)/fault/hook $(BUILD)/fault/synced.so
+
 $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/libcvnotifyd.a
 	@mkdir -p $(@D)
 	$(say) LD $@

@@ -68,10 +68,10 @@ class Daemon:
         return self
 
     def wait_ready(self, timeout=30):
-        wait_until(lambda: self.notify.count("READY") or self._must_live(), timeout, "the daemon to be ready")
+        wait_until(lambda: self.notify.count("READY") or self.must_live(), timeout, "the daemon to be ready")
         return self
 
-    def _must_live(self):
+    def must_live(self):
         assert self.process.poll() is None, f"the daemon ended, status {self.process.returncode}:\n{self.tail()}"
 
     @property

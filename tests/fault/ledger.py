@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: MIT
+"""What the ledger of a daemon that is dead holds, read on a copy: to open the original would change it."""
+import shutil
+import sqlite3
+import sys
+import tempfile
+
+STEPS = "SELECT message.message_id, step.hook, step.state FROM step JOIN message ON message.id = step.message"
+
+
+def read(state_dir):
+    """{(message id, hook): state}; empty while there is no ledger yet. A damaged ledger fails."""
+    if not (state_dir / "ledger.db").exists():
+        return {}
+    with tempfile.TemporaryDirectory(prefix="cvn-ledger-", dir="/tmp") as copy:
+        for name in ("ledger.db", "ledger.db-wal"):
+            if (state_dir / name).exists():
+                shutil.copy(state_dir / name, copy)
+        connection = sqlite3.connect(f"{copy}/ledger.db")
+        try:
+            (verdict,) = connection.execute("PRAGMA quick_check").fetchone()
+            assert verdict == "ok", f"the ledger is damaged: {verdict}"
+            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'step'").fetchone():
+                return {}
+            return {(sys.intern(message), sys.intern(hook)): sys.intern(state)
+                    for message, hook, state in connection.execute(STEPS)}
+        finally:
+            connection.close()
