@@ -83,8 +83,8 @@ static int64_t delay_left(const struct step *step, const struct queue_settings *
     int64_t whole = delay_number(settings, step->record.delays);
     int64_t left = step->record.ended_ms + whole - wall_ms;
 
-    /* A wall clock that was set back must not stretch it. */
-    return left <= DELAY_SLACK_MS ? 0 : min_of(left, whole);
+    /* Ended in the future: our clock was set back, and tells nothing. The service's kept the delay. */
+    return left <= DELAY_SLACK_MS || left > whole ? 0 : left;
 }
 
 static void recall_step(struct step *step, const struct ledger_step *known,

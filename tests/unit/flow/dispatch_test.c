@@ -482,7 +482,7 @@ static void a_clock_that_was_set_back_does_not_stretch_a_delay(void **state)
                                           .attempts = 1,
                                           .delays = 1,
                                           .ended_ms = NOW_MS + 365LL * 24 * 60 * MINUTE_MS});
-    next_waits(fixture, "a", 10 * SECOND_MS);
+    (void)next_runs(fixture, "a");
 }
 
 static void a_retried_step_does_not_hold_others_that_continue(void **state)
