@@ -65,12 +65,14 @@ class Proxy:
     def stop(self):
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+        self._loop.run_until_complete(self._close())
+        self._loop.close()
+
+    async def _close(self):
         self._server.close()
         for task in self._tasks:
             task.cancel()
-        self._loop.run_until_complete(asyncio.gather(*self._tasks, return_exceptions=True))
-        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-        self._loop.close()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def through(self, queue):
         """A queue's URL by this way."""
