@@ -98,6 +98,15 @@ $(BUILD)/fault/synced.so: tests/fault/synced.c
 
 fault-programs: $(BUILD)/fault/hook $(BUILD)/fault/synced.so
 
+# Of the release build, beside the daemon with sanitizers.
+FAULT_NEEDS := $(BUILD)/cvnotifyd fault-programs $(BUILD)/bench/queue_server
+
+# Kills, faults, lost power, full disks, jumping clocks: the long part; FAULT_SEED=N has its chances again.
+fault: deps
+	@$(MAKE) -j$$(nproc) BUILD=build/asan CFLAGS='$(SANITIZE) -Werror' all
+	@$(MAKE) -j$$(nproc) $(FAULT_NEEDS)
+	@FAULT=long FAULT_BUILD=$(BUILD) CHECK_JOBS=$${CHECK_JOBS:-2} tests/fault/run.sh build/asan
+
 $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/libcvnotifyd.a
 	@mkdir -p $(@D)
 	$(say) LD $@
@@ -113,7 +122,8 @@ deps:
 
 check: build-fuzz
 	@$(MAKE) -j$$(nproc) BUILD=build/asan CFLAGS='$(SANITIZE) -Werror' all unit-programs bench-programs
-	@tests/support/check.sh build/asan
+	@$(MAKE) -j$$(nproc) $(FAULT_NEEDS)
+	@FAULT_BUILD=$(BUILD) tests/support/check.sh build/asan
 
 # Its own build: libFuzzer is clang's.
 build-fuzz:
@@ -159,7 +169,7 @@ coverage:
 # --- taste ---
 
 SOURCES := $(wildcard man/*.c daemon/*.[ch] daemon/*/*.[ch] tests/unit/*/*.[ch] tests/bench/*.[ch] \
-             tests/fuzz/*.[ch])
+             tests/fuzz/*.[ch] tests/fault/*.c)
 
 format:
 	clang-format -i $(SOURCES)
@@ -227,6 +237,7 @@ help:
 	@echo 'make valgrind    unit programs and some end-to-end tests under memcheck'
 	@echo 'make coverage    every test; the lines of daemon/ that none reaches; fails under 90 %'
 	@echo 'make fuzz        fuzz each parser of outside bytes: FUZZ_SECONDS=60 each, FUZZ_TARGET=one'
+	@echo 'make fault       kills, faults, lost power, full disks, jumping clocks, at length: FAULT_SEED=N FAULT_KILLS=500 ...'
 	@echo 'make demo        show the main job on a local storage service'
 	@echo 'make bench       measure speed and memory against the budgets; BENCH=quick is shorter'
 	@echo 'make install     DESTDIR= PREFIX=/usr SYSCONFDIR=/etc UNITDIR=; make uninstall keeps the configuration'
@@ -236,7 +247,7 @@ help:
 	@echo 'make clean'
 
 .SECONDARY:
-.PHONY: all unit-programs bench-programs bench fuzz-programs build-fuzz fuzz deps check check-systemd \
+.PHONY: all unit-programs bench-programs bench fault-programs fault fuzz-programs build-fuzz fuzz deps check check-systemd \
         check-clang valgrind coverage includes demo format format-check tidy install uninstall clean help
 -include $(LIB_OBJ:.o=.d) $(BUILD)/daemon/main.d $(BUILD)/man/tables.d $(TEST_SRC:%.c=$(BUILD)/%.d)
 -include $(BENCH_OBJ:.o=.d) $(FUZZ_SRC:%.c=$(BUILD)/%.d)

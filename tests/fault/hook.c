@@ -84,7 +84,8 @@ static void work(const struct run *run)
     for (const char *c = run->iteration; *c != '\0'; c++)
         hash = (hash ^ (unsigned char)*c) * 16777619U;
     unsigned ms = hash % (run->max_ms + 1);
-    nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000}, NULL);
+    nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000},
+              NULL);
 }
 
 /* Whether this is the step's first run to come to its end. */

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # Runs all tests of a build: each unit program, the check of includes, the fuzz targets of build/fuzz for a
-# few inputs each, the end-to-end tests. Ends on one line, `N passed, N failed`, and with status 1 if any failed.
+# few inputs each, the end-to-end tests, the short part of the fault bench. Ends on one line, `N passed, N failed`,
+# and with status 1 if any failed.
 # usage: check.sh BUILD [pytest arguments]
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -42,10 +43,12 @@ fuzz() {
     passed=$((passed + ${good:-0})) failed=$((failed + bad))
 }
 
-e2e() {
-    local report=$build/e2e.xml status word n
+# Sums what a run of pytest reports, $1 its name, the rest its command.
+pytests() {
+    local report=$build/$1.xml status word n
+    shift
     rm -f "$report"
-    /usr/bin/python3 -m pytest tests/e2e -q -p no:cacheprovider -n "${CHECK_JOBS:-4}" --junitxml="$report" "$@"
+    "$@" --junitxml="$report"
     status=$?
     declare -A of=()
     for word in tests failures errors skipped; do
@@ -56,6 +59,10 @@ e2e() {
     [ "$status" -ne 0 ] && [ "$bad" -eq 0 ] && bad=1
     n=$((of[tests] - of[failures] - of[errors] - of[skipped]))
     passed=$((passed + (n > 0 ? n : 0))) failed=$((failed + bad))
+}
+
+e2e() {
+    pytests e2e /usr/bin/python3 -m pytest tests/e2e -q -p no:cacheprovider -n "${CHECK_JOBS:-4}" "$@"
 }
 
 programs=$(find "$build/unit" -type f -name '*_test' ! -path "*/${UNIT_EXCEPT:-}" -perm -u+x 2>/dev/null | sort)
@@ -69,6 +76,9 @@ if /usr/bin/python3 tests/support/includes.py; then passed=$((passed + 1)); else
 [ -n "${CHECK_NO_FUZZ:-}" ] || fuzz
 
 e2e "$@"
+
+# Kills leave no account for coverage, and valgrind is too slow for them.
+[ -n "${CHECK_NO_FAULT:-}" ] || pytests fault tests/fault/run.sh "$build"
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
