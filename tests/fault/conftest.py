@@ -41,7 +41,8 @@ def pytest_terminal_summary(terminalreporter):
     """What each story counted, passed or failed."""
     for reports in terminalreporter.stats.values():
         for report in reports:
-            for name, text in getattr(report, "user_properties", ()) if getattr(report, "when", "") == "teardown" else ():
+            told = report.user_properties if getattr(report, "when", "") == "teardown" else ()
+            for name, text in told:
                 terminalreporter.write_line(f"{report.nodeid.split('::')[-1]}: {name}: {text}")
 
 

@@ -243,7 +243,8 @@ async def slow(proxy, request, dice, writer):
     return True
 
 
-KINDS = {kind.__name__: kind for kind in (cut, lose, delay, late, truncate, repeat, status, error, reset, garbage, slow)}
+KINDS = {kind.__name__: kind
+         for kind in (cut, lose, delay, late, truncate, repeat, status, error, reset, garbage, slow)}
 
 
 def answer_of(number, headers, body):

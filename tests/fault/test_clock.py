@@ -55,7 +55,7 @@ def test_the_clock_jumps(queue, place, proxy, victim, journal, tell):
         before = set(posted)
         posted.post(max(CLOCK_MESSAGES // 4, 4))
         news = set(posted) - before
-        wait_until(lambda: len(news & {m.message for m in journal.begun()}) > len(news) / 2, 30, "half of the first runs")
+        wait_until(lambda: len(news & {m.message for m in journal.begun()}) > len(news) / 2, 30, "half the first runs")
         clock.jump(shift)
         wait_until(lambda: is_told(running, shift), 10, "the daemon to see the new time")
         wait_until(lambda: news <= journal.ended("work"), 60, "every message's last run")

@@ -23,7 +23,7 @@ def iteration_of(text):
 
 def test_faults_of_every_kind(queue, place, proxy, victim, journal, tell):
     # given messages of which some will be rejected and some fail once, and a bad way to them
-    posted = Posted(queue, dice("faults/messages"), {"TrainingCompleted": 8, "TrainingFailed": 1})
+    posted = Posted(queue, dice("faults/messages"), {"TrainingCompleted": 1, "TrainingFailed": 1})
     lines = place / "lines"
     settings = {"url": proxy.through(queue), "lease": "4s", "parallel": 32, "poll_min": "10ms", "poll_max": "100ms",
                 "retry_delay": ["1s"]}
