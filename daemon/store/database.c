@@ -3,6 +3,7 @@
 #include "store/database.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,10 +12,13 @@
 #include "base/err.h"
 
 /* EXCLUSIVE comes before WAL: then there is no shared memory file, and no other process can look in
- * between. Half a megabyte of pages is far more than a busy ledger touches. */
+ * between. A log that was left goes into the file and is synced with it: it may hold what was
+ * written but never synced, and counts as committed all the same. Half a megabyte of pages is far more
+ * than a busy ledger touches. */
 static const char pragmas[] = "PRAGMA locking_mode = EXCLUSIVE;"
                               "PRAGMA journal_mode = WAL;"
                               "PRAGMA synchronous = FULL;"
+                              "PRAGMA wal_checkpoint = TRUNCATE;"
                               "PRAGMA cache_size = -512;"
                               "PRAGMA journal_size_limit = 8388608;"
                               "PRAGMA temp_store = MEMORY;";
@@ -27,10 +31,13 @@ static bool is_damage(int code)
 bool database_fail(struct database *database, struct err *err)
 {
     int code = sqlite3_extended_errcode(database->handle);
+    int last_errno = errno; /* which SQLite has not noted if it failed in a COMMIT */
     int os_errno = sqlite3_system_errno(database->handle);
     bool with_errno = (code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN;
 
     database->damaged |= is_damage(code);
+    if (os_errno == 0)
+        os_errno = last_errno;
     if (with_errno && os_errno != 0)
         return err_set_errno(err, ERR_HOST, os_errno, "%s: %s", database->path,
                              sqlite3_errmsg(database->handle));
@@ -47,28 +54,32 @@ static bool set_up(struct database *database, struct err *err)
 {
     sqlite3_extended_result_codes(database->handle, 1);
     sqlite3_busy_timeout(database->handle, 2000);
-    if (!database_exec(database, pragmas, err))
-        return false;
-    /* SQLite opens a file that it may not write for reading only, and says so late. */
-    if (sqlite3_db_readonly(database->handle, "main") == 1)
-        return err_set_errno(err, ERR_HOST, access(database->path, W_OK) < 0 ? errno : EROFS, "%s",
-                             database->path);
-    return true;
+    return database_exec(database, pragmas, err);
+}
+
+/* SQLite would let others read it, and has fewer words for what stands in the way. */
+static bool make_file(const char *path, struct err *err)
+{
+    autoclose int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+
+    return fd >= 0 || err_set_errno(err, ERR_HOST, errno, "can not open %s", path);
 }
 
 bool database_open(const char *path, struct database **ret_database, bool *ret_damaged,
                    struct err *err)
 {
-    struct database *database = xcalloc(1, sizeof(*database));
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
 
+    *ret_damaged = false;
+    if (!make_file(path, err))
+        return false;
+    struct database *database = xcalloc(1, sizeof(*database));
     /* Counting what is allocated costs two locks each time. Refused once SQLite is in use: as well. */
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     database->path = xstrdup(path);
     if (sqlite3_open_v2(path, &database->handle, flags, NULL) == SQLITE_OK
             ? set_up(database, err)
             : database_fail(database, err)) {
-        *ret_damaged = false;
         *ret_database = database;
         return true;
     }
@@ -93,7 +104,11 @@ bool database_prepare(struct database *database, const char *sql,
     int code = sqlite3_prepare_v3(database->handle, sql, -1, SQLITE_PREPARE_PERSISTENT,
                                   ret_statement, NULL);
 
-    return code == SQLITE_OK || database_fail(database, err);
+    if (code == SQLITE_OK)
+        return true;
+    database_fail(database, err);
+    database->damaged |= code == SQLITE_ERROR;
+    return false;
 }
 
 bool database_step(struct database *database, struct sqlite3_stmt *statement, bool *ret_row,
@@ -105,6 +120,13 @@ bool database_step(struct database *database, struct sqlite3_stmt *statement, bo
         return database_fail(database, err);
     *ret_row = code == SQLITE_ROW;
     return true;
+}
+
+bool database_refused(const struct database *database)
+{
+    int code = sqlite3_errcode(database->handle) & 0xff;
+
+    return code == SQLITE_CONSTRAINT || code == SQLITE_TOOBIG || code == SQLITE_MISMATCH;
 }
 
 void database_rollback(struct database *database)
@@ -147,11 +169,14 @@ bool database_copy(struct database *database, const char *path, struct err *err)
 
     if (unlink(path) < 0 && errno != ENOENT)
         return err_set_errno(err, ERR_HOST, errno, "can not replace %s", path);
-    if (sqlite3_open_v2(path, &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) ==
-        SQLITE_OK) {
+    if (!make_file(path, err))
+        return false;
+    if (sqlite3_open_v2(path, &handle, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK) {
         sqlite3_backup *backup = sqlite3_backup_init(handle, "main", database->handle, "main");
         good = backup != NULL && sqlite3_backup_step(backup, -1) == SQLITE_DONE;
-        good = sqlite3_backup_finish(backup) == SQLITE_OK && good;
+        int code = sqlite3_backup_finish(backup);
+        database->damaged |= is_damage(code);
+        good = good && code == SQLITE_OK;
     }
     if (!good)
         err_set(err, ERR_HOST, "%s: %s", path, sqlite3_errmsg(handle));

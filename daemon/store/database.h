@@ -4,8 +4,9 @@
  * every failure as a struct err. What it can not be asked to do is in sqlite3.h; `handle` is open for
  * that to the files of store/.
  *
- * Errors are ERR_HOST, with SQLite's words and the path; `damaged` tells apart the one that no mended
- * disk mends: the file is no database, or its pages contradict each other.
+ * Errors are ERR_HOST, with SQLite's words and the path. Two kinds of them no mended disk mends:
+ * `damaged`, the file is no database of ours, or its pages contradict each other; and what
+ * database_refused tells, which is one row's fault and leaves the transaction as it was.
  */
 #ifndef STORE_DATABASE_H
 #define STORE_DATABASE_H
@@ -24,7 +25,8 @@ struct database {
     bool damaged; /* some call found it so */
 };
 
-/* Opens, or makes, the file; it is ours alone while it is open. On failure nothing is open, and
+/* Opens, or makes (0600), the file; it is ours alone while it is open. What an earlier process has
+ * left in its log is brought into the file. A link is not followed. On failure nothing is open, and
  * *ret_damaged tells whether the file is to blame. */
 bool database_open(const char *path, struct database **ret_database, bool *ret_damaged,
                    struct err *err) MUST_CHECK;
@@ -34,20 +36,22 @@ void database_close(struct database *database);
 bool database_fail(struct database *database, struct err *err);
 /* Runs SQL without results. */
 bool database_exec(struct database *database, const char *sql, struct err *err) MUST_CHECK;
-/* A statement that lives as long as the database; fatal when it is no SQL for this schema, for it is our
- * own. False when the schema can not be read. */
+/* A statement that lives as long as the database. The SQL is our own: if the schema has no place for it,
+ * somebody else made the file, and it counts as damaged. */
 bool database_prepare(struct database *database, const char *sql,
                       struct sqlite3_stmt **ret_statement, struct err *err) MUST_CHECK;
 /* One step of a statement: *ret_row tells whether it has come to a row. */
 bool database_step(struct database *database, struct sqlite3_stmt *statement, bool *ret_row,
                    struct err *err) MUST_CHECK;
+/* Whether the call that failed last was refused for what is in its row: too big, against a constraint. */
+bool database_refused(const struct database *database);
 /* Undoes what is not committed. */
 void database_rollback(struct database *database);
 /* Looks at every page. */
 bool database_check(struct database *database, struct err *err) MUST_CHECK;
 /* Whether the open file is still the one at its path: somebody may have deleted or replaced it. */
 bool database_is_in_place(const struct database *database);
-/* Writes all of it into a new file, synced; one that is there is replaced. */
+/* Writes all of it into a new file (0600), synced; one that is there is replaced. */
 bool database_copy(struct database *database, const char *path, struct err *err) MUST_CHECK;
 
 #endif

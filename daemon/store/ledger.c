@@ -53,14 +53,13 @@ struct ledger_entry {
     struct ledger *ledger;
     struct ledger_receipt receipt; /* whose texts are ours */
     unsigned receipts;             /* seen since it is in hand */
-    bool has_history;              /* of ours, or of earlier receipts */
     unsigned users;                /* its owner, and operations */
+    bool has_news;                 /* what the ledger holds of it may be more than nothing */
     struct {
-        int64_t number; /* 0: not known */
-        unsigned generation;
-        unsigned receipts; /* of ours that the row counts */
-        unsigned fresh;    /* the same, when the batch is committed */
-        struct rows_message message;
+        unsigned generation;         /* of the file where it has this number */
+        unsigned receipts;           /* of ours that the row counts */
+        unsigned fresh;              /* the same, when the batch is committed */
+        struct rows_message message; /* number 0: not known */
     } row;
 };
 
@@ -71,11 +70,11 @@ struct ledger {
     const struct ledger_events *events;
     void *arg;
     struct ops todo;
-    struct ops answers; /* that need no disk */
-    struct ops batch;   /* the worker's while busy */
-    unsigned todo_count, batch_count;
-    struct ledger_op **deleted; /* of the batch, while it is written */
+    struct ops answers;         /* that need no disk */
+    struct ops batch;           /* the worker's while busy */
+    struct ledger_op **deleted; /* of the batch, while it is written: not marked yet */
     unsigned deleted_count;
+    char *refused; /* the worker's while busy: a sentence for `mended` */
     struct worker_job job;
     struct timer timer; /* the next batch */
     struct timer answer_timer;
@@ -85,7 +84,8 @@ struct ledger {
     bool urgent; /* somebody waits for what is in todo */
     bool broken;
     int64_t history_ms;
-    int64_t prune_before_ms; /* 0: nothing to prune in this batch */
+    int64_t prune_now_ms; /* the worker's while busy; 0: nothing to prune in this batch */
+    int64_t prune_before_ms;
     int64_t prune_place;
     bool batch_good;
     struct err batch_err;
@@ -93,22 +93,60 @@ struct ledger {
 
 /* --- on the worker: a batch --- */
 
-/* The message's row, which counts what we have received. */
+static int compare_deleted(const void *a, const void *b)
+{
+    const struct ledger_op *const *x = a, *const *y = b;
+    int order = strcmp((*x)->reason, (*y)->reason);
+    int64_t p = (*x)->entry->row.message.number, q = (*y)->entry->row.message.number;
+
+    return order != 0 ? order : (p > q) - (p < q);
+}
+
+/* Messages that were received together have neighbouring rows: a run of them takes one statement. */
+static bool mark_deleted(struct ledger *ledger, struct err *err)
+{
+    struct ledger_op **ops = ledger->deleted;
+    unsigned count = ledger->deleted_count, next;
+
+    qsort(ops, count, sizeof(struct ledger_op *), compare_deleted);
+    for (unsigned i = 0; i < count; i = next) {
+        int64_t first = ops[i]->entry->row.message.number, last = first;
+
+        for (next = i + 1; next < count && ops[next]->entry->row.message.number <= last + 1 &&
+                           strcmp(ops[next]->reason, ops[i]->reason) == 0;
+             next++)
+            last = ops[next]->entry->row.message.number;
+        if (!rows_mark_deleted(ledger_file_rows(ledger->file), first, last, ops[i]->reason,
+                               ops[i]->wall_ms, err))
+            return false;
+    }
+    ledger->deleted_count = 0;
+    return true;
+}
+
+/* The message's row, which counts what we have received. A message that is to be marked as deleted may
+ * have the same name: it gives way first. */
 static bool find_row(struct ledger *ledger, const struct ledger_op *op, struct err *err)
 {
     struct ledger_entry *entry = op->entry;
+    struct rows_message *message = &entry->row.message;
+    struct rows *rows = ledger_file_rows(ledger->file);
     unsigned generation = ledger_file_generation(ledger->file);
-    bool known = entry->row.number != 0 && entry->row.generation == generation;
-    unsigned more = op->receipts - entry->row.fresh;
+    unsigned all = max_of(op->receipts, entry->row.fresh);
+    bool known = message->number != 0 && entry->row.generation == generation;
 
-    if (known && more == 0)
+    if (known && all == entry->row.fresh)
         return true;
-    if (!rows_receive(ledger_file_rows(ledger->file), &entry->receipt, more, op->wall_ms,
-                      &entry->row.message, err))
+    message->number = 0;
+    if (!known && entry->receipt.dequeue_count == 1 &&
+        !rows_insert(rows, &entry->receipt, all, op->wall_ms, message, err))
         return false;
-    entry->row.number = entry->row.message.number;
+    if (message->number == 0 && (!mark_deleted(ledger, err) ||
+                                 !rows_receive(rows, &entry->receipt, all, all - entry->row.fresh,
+                                               op->wall_ms, message, err)))
+        return false;
     entry->row.generation = generation;
-    entry->row.fresh = op->receipts;
+    entry->row.fresh = all;
     return true;
 }
 
@@ -128,20 +166,32 @@ static bool read_message(struct rows *rows, struct ledger_op *op, struct err *er
     return true;
 }
 
+/* A step that the database refuses for what is in it must not keep all others waiting. */
+static bool leave_out(struct ledger *ledger, const struct ledger_op *op, const struct err *err)
+{
+    if (!database_refused(ledger_file_database(ledger->file)))
+        return false;
+    free(ledger->refused);
+    ledger->refused = xasprintf("step %s of message %s can not be put on record: %s; going on "
+                                "without, it may run again",
+                                op->step.hook, op->entry->receipt.message_id, err->text);
+    return true;
+}
+
 static bool apply(struct ledger *ledger, struct ledger_op *op, struct err *err)
 {
     struct rows *rows = ledger_file_rows(ledger->file);
 
     if (!find_row(ledger, op, err))
         return false;
-    int64_t number = op->entry->row.number;
+    int64_t number = op->entry->row.message.number;
     switch (op->kind) {
     case OP_NOTE:
         return true;
     case OP_READ:
         return read_message(rows, op, err);
     case OP_RECORD:
-        return rows_write_step(rows, number, &op->step, err);
+        return rows_write_step(rows, number, &op->step, err) || leave_out(ledger, op, err);
     case OP_STORED:
         return rows_mark_stored(rows, number, op->reason, op->hook, op->wall_ms, err);
     case OP_DELETED:
@@ -151,42 +201,23 @@ static bool apply(struct ledger *ledger, struct ledger_op *op, struct err *err)
     return true;
 }
 
-static int compare_deleted(const void *a, const void *b)
+static bool prune(struct ledger *ledger, int64_t *place, struct err *err)
 {
-    const struct ledger_op *const *x = a, *const *y = b;
-    int order = strcmp((*x)->reason, (*y)->reason);
-    int64_t p = (*x)->entry->row.number, q = (*y)->entry->row.number;
-
-    return order != 0 ? order : (p > q) - (p < q);
-}
-
-/* Messages that were received together have neighbouring rows: a run of them takes one statement. */
-static bool mark_deleted(struct ledger *ledger, struct err *err)
-{
-    struct ledger_op **ops = ledger->deleted;
-    unsigned count = ledger->deleted_count, next;
-
-    qsort(ops, count, sizeof(struct ledger_op *), compare_deleted);
-    for (unsigned i = 0; i < count; i = next) {
-        int64_t first = ops[i]->entry->row.number, last = first;
-
-        for (next = i + 1; next < count && ops[next]->entry->row.number <= last + 1 &&
-                           strcmp(ops[next]->reason, ops[i]->reason) == 0;
-             next++)
-            last = ops[next]->entry->row.number;
-        if (!rows_mark_deleted(ledger_file_rows(ledger->file), first, last, ops[i]->reason,
-                               ops[i]->wall_ms, err))
-            return false;
-    }
-    return true;
+    return ledger->prune_now_ms == 0 ||
+           rows_prune(ledger_file_rows(ledger->file), ledger->prune_before_ms, ledger->prune_now_ms,
+                      place, err);
 }
 
 static bool write_batch(struct ledger *ledger, struct err *err)
 {
     struct database *database = ledger_file_database(ledger->file);
-    autofree struct ledger_op **deleted = xcalloc(ledger->batch_count, sizeof(struct ledger_op *));
+    int64_t place = ledger->prune_place;
     struct ledger_op *op;
+    unsigned count = 0;
 
+    TAILQ_FOREACH (op, &ledger->batch, link)
+        count += op->kind == OP_DELETED;
+    autofree struct ledger_op **deleted = xcalloc(count, sizeof(struct ledger_op *));
     ledger->deleted = deleted;
     ledger->deleted_count = 0;
     if (!database_exec(database, "BEGIN IMMEDIATE", err))
@@ -195,13 +226,11 @@ static bool write_batch(struct ledger *ledger, struct err *err)
         if (!apply(ledger, op, err))
             return false;
     }
-    if (!mark_deleted(ledger, err))
+    if (!mark_deleted(ledger, err) || !prune(ledger, &place, err) ||
+        !database_exec(database, "COMMIT", err))
         return false;
-    if (ledger->prune_before_ms != 0 &&
-        !rows_prune(ledger_file_rows(ledger->file), ledger->prune_before_ms, &ledger->prune_place,
-                    err))
-        return false;
-    return database_exec(database, "COMMIT", err);
+    ledger->prune_place = place;
+    return true;
 }
 
 /* Whether the entries' rows are as the batch left them, or as they were. */
@@ -215,10 +244,20 @@ static void close_batch(struct ledger *ledger, bool good)
         if (good) {
             entry->row.receipts = entry->row.fresh;
         } else {
-            entry->row.number = 0;
+            entry->row.message.number = 0;
             entry->row.fresh = entry->row.receipts;
         }
     }
+}
+
+/* Nothing of it is written. Tables of ours refuse none of it (but steps, which are left out then). */
+static void undo_batch(struct ledger *ledger)
+{
+    struct database *database = ledger_file_database(ledger->file);
+
+    database->damaged |= database_refused(database);
+    database_rollback(database);
+    ledger_file_failed(ledger->file, &ledger->batch_err);
 }
 
 static void job_run(void *arg)
@@ -226,13 +265,11 @@ static void job_run(void *arg)
     struct ledger *ledger = arg;
 
     bool good = ledger_file_ready(ledger->file, &ledger->batch_err);
-    if (good && (!TAILQ_EMPTY(&ledger->batch) || ledger->prune_before_ms != 0)) {
+    if (good && (!TAILQ_EMPTY(&ledger->batch) || ledger->prune_now_ms != 0)) {
         good = write_batch(ledger, &ledger->batch_err);
-        if (!good)
-            database_rollback(ledger_file_database(ledger->file));
         close_batch(ledger, good);
         if (!good)
-            ledger_file_failed(ledger->file, &ledger->batch_err);
+            undo_batch(ledger);
     }
     ledger->batch_good = good;
 }
@@ -282,8 +319,6 @@ static void complete(struct ops *finished)
 static void gather(struct ledger *ledger)
 {
     TAILQ_CONCAT(&ledger->batch, &ledger->todo, link);
-    ledger->batch_count += ledger->todo_count;
-    ledger->todo_count = 0;
 }
 
 /* Gives the worker what has gathered. */
@@ -319,7 +354,6 @@ static struct ledger_op *submit(struct ledger_op *op, bool urgent)
     struct ledger *ledger = op->entry->ledger;
 
     TAILQ_INSERT_TAIL(&ledger->todo, op, link);
-    ledger->todo_count++;
     ledger->urgent |= urgent;
     plan(ledger);
     return op;
@@ -345,9 +379,12 @@ static void on_answer_timer(void *arg)
 static void tell_news(struct ledger *ledger)
 {
     autofree char *news = ledger_file_news(ledger->file);
+    autofree char *refused = take(ledger->refused);
 
     if (news != NULL)
         ledger->events->mended(ledger->arg, news);
+    if (refused != NULL)
+        ledger->events->mended(ledger->arg, refused);
 }
 
 static void batch_failed(struct ledger *ledger)
@@ -365,8 +402,7 @@ static void batch_written(struct ledger *ledger)
     struct ops finished = TAILQ_HEAD_INITIALIZER(finished);
 
     TAILQ_CONCAT(&finished, &ledger->batch, link);
-    ledger->batch_count = 0;
-    ledger->prune_before_ms = 0;
+    ledger->prune_now_ms = 0;
     if (ledger->prune_place != 0)
         timer_set(&ledger->prune_timer, 0);
     backoff_reset(&ledger->backoff);
@@ -400,11 +436,12 @@ static void on_prune_timer(void *arg)
     struct ledger *ledger = arg;
 
     timer_set(&ledger->prune_timer, PRUNE_EVERY_MS);
-    if (ledger->busy) { /* soon, then */
+    if (ledger->busy || ledger->broken) { /* soon, then */
         timer_set(&ledger->prune_timer, LAZY_MS);
         return;
     }
-    ledger->prune_before_ms = clock_wall_ms() - ledger->history_ms;
+    ledger->prune_now_ms = clock_wall_ms();
+    ledger->prune_before_ms = ledger->prune_now_ms - ledger->history_ms;
     flush(ledger);
 }
 
@@ -439,10 +476,10 @@ struct ledger *ledger_open(struct loop *loop, struct worker *worker, const char 
             ledger_close(ledger);
             return NULL;
         }
-        /* Tried again, and told, from the loop. */
         ledger->broken = true;
-        timer_set(&ledger->timer, 0);
     }
+    /* Tried again if need be; what there is to tell is told from the loop. */
+    timer_set(&ledger->timer, 0);
     return ledger;
 }
 
@@ -459,15 +496,15 @@ static void forget(struct ops *ops)
 /* What waits is written, if it can be; callbacks do not fire any more. */
 static void write_rest(struct ledger *ledger)
 {
-    if (TAILQ_EMPTY(&ledger->todo) && TAILQ_EMPTY(&ledger->batch))
-        return;
+    TAILQ_CONCAT(&ledger->todo, &ledger->answers, link);
     gather(ledger);
+    if (TAILQ_EMPTY(&ledger->batch))
+        return;
     job_run(ledger);
     tell_news(ledger);
     if (!ledger->batch_good)
         ledger->events->broken(ledger->arg, &ledger->batch_err, 0);
     forget(&ledger->batch);
-    ledger->batch_count = 0;
 }
 
 void ledger_close(struct ledger *ledger)
@@ -475,7 +512,6 @@ void ledger_close(struct ledger *ledger)
     if (ledger == NULL)
         return;
     write_rest(ledger);
-    forget(&ledger->answers);
     ledger_file_free(ledger->file);
     timer_done(&ledger->timer);
     timer_done(&ledger->answer_timer);
@@ -513,7 +549,6 @@ struct ledger_entry *ledger_entry_new(struct ledger *ledger, const struct ledger
     entry->receipt.event = xstrdup(receipt->event);
     entry->receipt.subject = xstrdup(receipt->subject);
     entry->receipts = 1;
-    entry->has_history = receipt->dequeue_count != 1;
     entry->users = 1;
     return entry;
 }
@@ -528,7 +563,6 @@ static struct ledger_op *op_new(struct ledger_entry *entry, enum op_kind kind)
 {
     struct ledger_op *op = xcalloc(1, sizeof(*op));
 
-    entry->has_history = true;
     op->kind = kind;
     op->entry = entry;
     op->receipts = entry->receipts;
@@ -551,12 +585,12 @@ static struct ledger_op *answer_nothing(struct ledger_op *op)
 
 struct ledger_op *ledger_read(struct ledger_entry *entry, ledger_read_fn *done, void *arg)
 {
-    bool known = entry->has_history;
     struct ledger_op *op = op_new(entry, OP_READ);
 
     op->read_done = done;
     op->arg = arg;
-    return known ? submit(op, true) : answer_nothing(op);
+    bool is_new = entry->receipt.dequeue_count == 1 && entry->receipts == 1 && !entry->has_news;
+    return is_new ? answer_nothing(op) : submit(op, true);
 }
 
 void ledger_received_again(struct ledger_entry *entry)
@@ -577,6 +611,7 @@ struct ledger_op *ledger_record(struct ledger_entry *entry, const struct ledger_
     op->step.published = xstrdup(step->published);
     op->done = done;
     op->arg = arg;
+    entry->has_news = true;
     return submit(op, true);
 }
 
@@ -586,6 +621,7 @@ void ledger_stored(struct ledger_entry *entry, const char *reason, const char *h
 
     op->reason = xstrdup(reason);
     op->hook = xstrdup(hook);
+    entry->has_news = true;
     submit(op, true);
 }
 

@@ -51,7 +51,8 @@ struct ledger_step {
 
 /* What is known of a message. */
 struct ledger_message {
-    unsigned receipts; /* how often it was received, this time included */
+    /* How often it was received, this time included; perhaps more, if a disk failed that had written. */
+    unsigned receipts;
     /* Its poison record is stored, and this was the reason: it needs only be deleted. Else NULL. */
     const char *stored_reason;
     const struct ledger_step *steps;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -12,13 +13,18 @@
 #include "store/rows.h"
 #include "store/state_dir.h"
 
+/* A larger one is not looked through before it is used: damage is found when it is met. */
+#define CHECK_MAX_BYTES (INT64_C(256) << 20)
+
 struct ledger_file {
     char *state_dir;
     char *path;
     int lock_fd;
     struct database *database; /* NULL: not open */
     struct rows *rows;
-    bool was_open; /* in this process */
+    bool was_open;   /* in this process: it is missed when it is gone */
+    bool is_damaged; /* it is to be moved aside */
+    struct err damage;
     unsigned generation;
     char *news;
 };
@@ -66,61 +72,75 @@ static bool rename_if_there(const char *from, const char *to, struct err *err)
 }
 
 /* The names are such that the file can still be looked at with its log. One copy is kept. */
-static bool move_aside(struct ledger_file *file, const struct err *why, struct err *err)
+static bool move_aside(struct ledger_file *file, struct err *err)
 {
     autofree char *aside = xasprintf("%s.damaged", file->path);
     autofree char *log = xasprintf("%s-wal", file->path);
     autofree char *log_aside = xasprintf("%s.damaged-wal", file->path);
-    char *news =
-        xasprintf("the ledger is damaged: %s; it is moved to %s and a new one is begun: hooks "
-                  "that were done may run again for messages still in their queue",
-                  why->text, aside);
 
-    if (!rename_if_there(log, log_aside, err) || !rename_if_there(file->path, aside, err)) {
-        free(news);
+    /* Never an older copy's log beside it. */
+    if (unlink(log_aside) < 0 && errno != ENOENT)
+        return err_set_errno(err, ERR_HOST, errno, "can not replace %s", log_aside);
+    if (!rename_if_there(log, log_aside, err) || !rename_if_there(file->path, aside, err))
         return false;
-    }
-    file->generation++;
-    tell(file, news);
+    tell(file,
+         xasprintf("the ledger is damaged: %s; it is moved to %s and a new one is begun: hooks "
+                   "that were done may run again for messages still in their queue",
+                   file->damage.text, aside));
+    file->is_damaged = file->was_open = false;
     return true;
 }
 
-/* Opens what is there, or makes it. *ret_damaged: it failed, and the file is to blame. */
-static bool open_file(struct ledger_file *file, bool *ret_damaged, struct err *err)
+static bool note_damage(struct ledger_file *file, bool damaged, const struct err *why)
 {
-    bool fresh = access(file->path, F_OK) < 0 && errno == ENOENT;
+    file->is_damaged = damaged;
+    file->damage = *why;
+    return false;
+}
 
-    if (!database_open(file->path, &file->database, ret_damaged, err))
-        return false;
-    if ((!fresh && !file->was_open && !database_check(file->database, err)) ||
-        !rows_open(file->database, &file->rows, err) ||
+/* Opens what is there, or makes it. */
+static bool open_file(struct ledger_file *file, struct err *err)
+{
+    struct stat st = {0};
+    bool fresh = stat(file->path, &st) < 0 && errno == ENOENT;
+    bool check = !fresh && !file->was_open && st.st_size <= CHECK_MAX_BYTES;
+    bool damaged;
+
+    if (!database_open(file->path, &file->database, &damaged, err))
+        return note_damage(file, damaged, err);
+    if (!rows_open(file->database, &file->rows, err) ||
+        (check && !database_check(file->database, err)) ||
         (fresh && !state_dir_sync(file->state_dir, err))) {
-        *ret_damaged = file->database->damaged;
+        note_damage(file, file->database->damaged, err);
         close_file(file);
         return false;
     }
-    if (fresh && file->was_open) {
-        file->generation++;
+    if (fresh && file->was_open)
         tell(file, xasprintf("the ledger %s was gone; a new one is begun: hooks that were done may "
                              "run again for messages still in their queue",
                              file->path));
-    }
     file->was_open = true;
+    file->generation++;
     return true;
 }
 
-/* Somebody deleted or replaced the file that we hold: what we hold is what happened. */
+/* Somebody deleted or replaced the file that we hold: what we hold is what happened. It stays open
+ * until the copy is in its place, but for one that is past copying. */
 static bool write_anew(struct ledger_file *file, struct err *err)
 {
     autofree char *fresh = xasprintf("%s.new", file->path);
     autofree char *log = xasprintf("%s-wal", file->path);
 
-    if (!database_copy(file->database, fresh, err))
-        return false;
-    close_file(file);
+    if (!database_copy(file->database, fresh, err)) {
+        if (!file->database->damaged)
+            return false;
+        close_file(file);
+        return true;
+    }
     /* A log that is left is not the copy's. */
     if ((unlink(log) < 0 && errno != ENOENT) || rename(fresh, file->path) < 0)
         return err_set_errno(err, ERR_HOST, errno, "can not replace %s", file->path);
+    close_file(file);
     tell(file,
          xasprintf("the ledger %s was deleted or replaced while in use; it is written anew from "
                    "what was in it",
@@ -130,18 +150,14 @@ static bool write_anew(struct ledger_file *file, struct err *err)
 
 bool ledger_file_ready(struct ledger_file *file, struct err *err)
 {
-    bool damaged;
-
-    if (file->database != NULL && !database_is_in_place(file->database) &&
-        (!state_dir_claim(file->state_dir, &file->lock_fd, err) || !write_anew(file, err)))
-        return false;
-    if (file->database != NULL)
+    if (file->database != NULL && database_is_in_place(file->database))
         return true;
-    if (!state_dir_claim(file->state_dir, &file->lock_fd, err))
+    if (!state_dir_claim(file->state_dir, &file->lock_fd, err) ||
+        (file->database != NULL && !write_anew(file, err)) ||
+        (file->is_damaged && !move_aside(file, err)))
         return false;
-    if (open_file(file, &damaged, err))
-        return true;
-    return damaged && move_aside(file, err, err) && open_file(file, &damaged, err);
+    return open_file(file, err) ||
+           (file->is_damaged && move_aside(file, err) && open_file(file, err));
 }
 
 struct database *ledger_file_database(const struct ledger_file *file)
@@ -156,15 +172,11 @@ struct rows *ledger_file_rows(const struct ledger_file *file)
 
 void ledger_file_failed(struct ledger_file *file, const struct err *why)
 {
-    struct err err;
-
     /* One that is not in its place is copied from what is open. */
     if (file->database == NULL || !database_is_in_place(file->database))
         return;
-    bool damaged = file->database->damaged;
+    note_damage(file, file->database->damaged, why);
     close_file(file);
-    /* A move that fails is tried again, for the damage will be found again. */
-    file->was_open = !damaged || move_aside(file, why, &err);
 }
 
 unsigned ledger_file_generation(const struct ledger_file *file)

@@ -25,9 +25,10 @@ bool ledger_file_ready(struct ledger_file *file, struct err *err) MUST_CHECK;
 /* Of a file that is ready; borrowed until the next call. */
 struct database *ledger_file_database(const struct ledger_file *file);
 struct rows *ledger_file_rows(const struct ledger_file *file);
-/* Something failed on it, and why: it is opened anew the next time. */
+/* Something failed on it, and why: it is opened anew the next time, and moved aside before if it is
+ * damaged. */
 void ledger_file_failed(struct ledger_file *file, const struct err *why);
-/* Changes when rows that were in the file may not be in it any more. */
+/* Changes whenever the file is opened: a row may have another number then, or be gone. */
 unsigned ledger_file_generation(const struct ledger_file *file);
 /* What has happened to the file that a person should know, in fresh memory; NULL: nothing. */
 char *ledger_file_news(struct ledger_file *file);

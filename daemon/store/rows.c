@@ -63,10 +63,14 @@ enum query {
     QUERIES,
 };
 
-/* What is over: deleted, or expired without our seeing it. */
+/* What is over: deleted, or expired without our seeing it. The last row stays, so that no number is
+ * ever given twice. */
 #define OVER                                                                                       \
-    "id > ?1 AND id <= ?2 AND"                                                                     \
-    " CASE WHEN deleted_ms IS NULL THEN max(expires_ms, received_ms) ELSE deleted_ms END < ?3"
+    "id > ?1 AND id <= ?2 AND id < (SELECT max(id) FROM message) AND"                              \
+    " CASE WHEN deleted_ms IS NULL"                                                                \
+    " THEN max(expires_ms, received_ms) < ?3 AND expires_ms <"                                     \
+    "  (SELECT inserted_ms FROM message ORDER BY id DESC LIMIT 1)"                                 \
+    " ELSE deleted_ms < ?3 END"
 
 static const char *const sql[QUERIES] = {
     [QUERY_INSERT] =
@@ -76,7 +80,7 @@ static const char *const sql[QUERIES] = {
         "INSERT INTO message (queue, message_id, event, subject, inserted_ms, expires_ms,"
         " received_ms, receipts) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
         " ON CONFLICT (message_id, queue) WHERE deleted_ms IS NULL DO UPDATE SET"
-        " receipts = receipts + ?8, received_ms = ?7, expires_ms = ?6"
+        " receipts = receipts + ?9, received_ms = ?7, expires_ms = ?6"
         " RETURNING id, receipts, stored_ms IS NOT NULL",
     [QUERY_READ_STEPS] =
         "SELECT hook, state, attempts, delays, interruptions, exit_status, started_ms, ended_ms,"
@@ -89,8 +93,9 @@ static const char *const sql[QUERIES] = {
     [QUERY_MARK_STORED] = "UPDATE message SET stored_ms = ?2, reason = ?3, hook = ?4 WHERE id = ?1",
     [QUERY_MARK_DELETED] =
         "UPDATE message SET deleted_ms = ?3, outcome = ?4 WHERE id BETWEEN ?1 AND ?2",
-    /* Rows are numbered in the order of their first receipts: the first that is too young ends it. */
-    [QUERY_PRUNE_END] = "SELECT max(id), max(received_ms) < ?2 FROM"
+    /* Rows are numbered in the order of their first receipts: when all that are looked at are young,
+     * that ends it. What came when the clock was ahead tells nothing. */
+    [QUERY_PRUNE_END] = "SELECT max(id), max(received_ms < ?2 OR received_ms > ?4) FROM"
                         " (SELECT id, received_ms FROM message WHERE id > ?1 ORDER BY id LIMIT ?3)",
     [QUERY_PRUNE_STEPS] =
         "DELETE FROM step WHERE message IN (SELECT id FROM message WHERE " OVER ")",
@@ -274,29 +279,29 @@ static void bind_receipt(sqlite3_stmt *statement, const struct ledger_receipt *r
     bind_int(statement, 8, receipts);
 }
 
-/* A message that nobody has received before has no row, as a rule: RETURNING costs as much as the rest. */
-static bool insert(struct rows *rows, const struct ledger_receipt *receipt, unsigned receipts,
-                   int64_t wall_ms, struct rows_message *ret_message)
+/* Cheaper than rows_receive, whose RETURNING costs as much as the rest. */
+bool rows_insert(struct rows *rows, const struct ledger_receipt *receipt, unsigned receipts,
+                 int64_t wall_ms, struct rows_message *ret_message, struct err *err)
 {
     sqlite3_stmt *statement = rows->statements[QUERY_INSERT];
 
     bind_receipt(statement, receipt, receipts, wall_ms);
-    if (!end(statement, sqlite3_step(statement) == SQLITE_DONE))
-        return false;
-    *ret_message = (struct rows_message){
-        .number = sqlite3_last_insert_rowid(rows->database->handle), .receipts = receipts};
-    return true;
+    int code = sqlite3_step(statement);
+    *ret_message = (struct rows_message){.receipts = receipts};
+    if (code == SQLITE_DONE)
+        ret_message->number = sqlite3_last_insert_rowid(rows->database->handle);
+    return end(statement, code == SQLITE_DONE || (code & 0xff) == SQLITE_CONSTRAINT ||
+                              database_fail(rows->database, err));
 }
 
-bool rows_receive(struct rows *rows, const struct ledger_receipt *receipt, unsigned receipts,
-                  int64_t wall_ms, struct rows_message *ret_message, struct err *err)
+bool rows_receive(struct rows *rows, const struct ledger_receipt *receipt, unsigned all,
+                  unsigned more, int64_t wall_ms, struct rows_message *ret_message, struct err *err)
 {
     sqlite3_stmt *statement = rows->statements[QUERY_RECEIVE];
     bool row;
 
-    if (receipt->dequeue_count == 1 && insert(rows, receipt, receipts, wall_ms, ret_message))
-        return true;
-    bind_receipt(statement, receipt, receipts, wall_ms);
+    bind_receipt(statement, receipt, all, wall_ms);
+    bind_int(statement, 9, more);
     if (!database_step(rows->database, statement, &row, err))
         return end(statement, false);
     *ret_message = (struct rows_message){
@@ -356,8 +361,8 @@ bool rows_mark_deleted(struct rows *rows, int64_t first, int64_t last, const cha
 /* --- history --- */
 
 /* The last row of those to look at now. *ret_goes_on: there may be more behind it that is old. */
-static bool find_end(struct rows *rows, int64_t before_ms, int64_t place, int64_t *ret_end,
-                     bool *ret_goes_on, struct err *err)
+static bool find_end(struct rows *rows, int64_t before_ms, int64_t now_ms, int64_t place,
+                     int64_t *ret_end, bool *ret_goes_on, struct err *err)
 {
     sqlite3_stmt *statement = rows->statements[QUERY_PRUNE_END];
     bool row;
@@ -365,6 +370,7 @@ static bool find_end(struct rows *rows, int64_t before_ms, int64_t place, int64_
     bind_int(statement, 1, place);
     bind_int(statement, 2, before_ms);
     bind_int(statement, 3, PRUNE_ROWS);
+    bind_int(statement, 4, now_ms);
     if (!database_step(rows->database, statement, &row, err))
         return end(statement, false);
     *ret_end = sqlite3_column_int64(statement, 0);
@@ -383,12 +389,13 @@ static bool prune_until(struct rows *rows, enum query query, int64_t from, int64
     return run(rows, statement, err);
 }
 
-bool rows_prune(struct rows *rows, int64_t before_ms, int64_t *place, struct err *err)
+bool rows_prune(struct rows *rows, int64_t before_ms, int64_t now_ms, int64_t *place,
+                struct err *err)
 {
     int64_t until;
     bool goes_on;
 
-    if (!find_end(rows, before_ms, *place, &until, &goes_on, err) ||
+    if (!find_end(rows, before_ms, now_ms, *place, &until, &goes_on, err) ||
         !prune_until(rows, QUERY_PRUNE_STEPS, *place, until, before_ms, err) ||
         !prune_until(rows, QUERY_PRUNE_MESSAGES, *place, until, before_ms, err))
         return false;

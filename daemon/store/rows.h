@@ -32,9 +32,13 @@ struct rows_message {
 bool rows_open(struct database *database, struct rows **ret_rows, struct err *err) MUST_CHECK;
 void rows_close(struct rows *rows);
 
-/* Counts so many more receipts of a message, which gets a row if it has none. */
-bool rows_receive(struct rows *rows, const struct ledger_receipt *receipt, unsigned receipts,
-                  int64_t wall_ms, struct rows_message *ret_message, struct err *err) MUST_CHECK;
+/* A row for a message that should have none, with so many receipts; its number is 0 if it has one. */
+bool rows_insert(struct rows *rows, const struct ledger_receipt *receipt, unsigned receipts,
+                 int64_t wall_ms, struct rows_message *ret_message, struct err *err) MUST_CHECK;
+/* Counts `more` receipts in a message's row; it gets one that counts `all` if it has none. */
+bool rows_receive(struct rows *rows, const struct ledger_receipt *receipt, unsigned all,
+                  unsigned more, int64_t wall_ms, struct rows_message *ret_message,
+                  struct err *err) MUST_CHECK;
 /* The steps of a message, in fresh memory: rows_free_steps. */
 bool rows_read_steps(struct rows *rows, int64_t number, struct ledger_step **ret_steps,
                      unsigned *ret_count, struct err *err) MUST_CHECK;
@@ -51,8 +55,10 @@ bool rows_mark_stored(struct rows *rows, int64_t number, const char *reason, con
 bool rows_mark_deleted(struct rows *rows, int64_t first, int64_t last, const char *outcome,
                        int64_t wall_ms, struct err *err) MUST_CHECK;
 /* Takes away what was over before `before_ms` (deleted, or expired), looking at a bounded number of
- * rows from *place on. *place is then where to go on, 0 at the end. */
-bool rows_prune(struct rows *rows, int64_t before_ms, int64_t *place, struct err *err) MUST_CHECK;
+ * rows from *place on. *place is then where to go on, 0 at the end. What is not deleted stays until the
+ * service's own clock, as the newest row tells it, has passed its expiry: ours may be wrong. */
+bool rows_prune(struct rows *rows, int64_t before_ms, int64_t now_ms, int64_t *place,
+                struct err *err) MUST_CHECK;
 /* Messages received since then that are not deleted. */
 bool rows_count_undeleted(struct rows *rows, int64_t since_ms, unsigned *ret_count,
                           struct err *err) MUST_CHECK;

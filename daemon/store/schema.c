@@ -51,6 +51,7 @@ bool schema_update(struct database *database, const char *const *steps, unsigned
         return true;
     if (take_steps(database, steps, version, count, err))
         return true;
+    database->damaged |= version == 0 && sqlite3_errcode(database->handle) == SQLITE_ERROR;
     database_rollback(database);
     return false;
 }

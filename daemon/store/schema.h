@@ -14,7 +14,9 @@
 struct database;
 struct err;
 
-/* ERR_CONFIG when a newer program has written the file; it is left as it is. */
+/* ERR_CONFIG when a newer program has written the file; it is left as it is. A step that fails leaves
+ * the old version whole. A file of no version that has no place for the first step is somebody else's,
+ * and counts as damaged. */
 bool schema_update(struct database *database, const char *const *steps, unsigned count,
                    struct err *err) MUST_CHECK;
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/err.h"
 #include "flow/flow.h"
 #include "flow/settings.h"
 #include "loop/child.h"
