@@ -17,6 +17,7 @@
 #include "loop/child.h"
 #include "loop/worker.h"
 #include "store/ledger.h"
+#include "store/spool.h"
 
 #define QUEUE                                                                                      \
     "{name: %s, url: 'http://127.0.0.1:%d/account/%s',"                                            \
@@ -27,6 +28,7 @@ struct fixture {
     struct worker *worker;
     struct children *children;
     struct ledger *ledger;
+    struct spool *spool;
     struct flow *flow;
     char directory[64];
     char path[96];
@@ -111,11 +113,13 @@ static int set_up(void **state)
     fixture->ledger =
         ledger_open(fixture->loop, fixture->worker, fixture->directory, &ledger_events, NULL, &err);
     assert_non_null(fixture->ledger);
+    fixture->spool = spool_open(fixture->worker, fixture->directory);
     listen_here(fixture);
     fixture->flow = flow_new(&(struct flow_context){.loop = fixture->loop,
                                                     .worker = fixture->worker,
                                                     .children = fixture->children,
                                                     .ledger = fixture->ledger,
+                                                    .spool = fixture->spool,
                                                     .changed = on_changed},
                              load(fixture, "one", "two"));
     *state = fixture;
@@ -130,6 +134,7 @@ static int tear_down(void **state)
     children_free(fixture->children);
     flow_free(fixture->flow);
     ledger_close(fixture->ledger);
+    spool_close(fixture->spool);
     loop_watch_free(fixture->watch);
     close(fixture->fd);
     remove_all(fixture->directory);

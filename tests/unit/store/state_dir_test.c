@@ -173,13 +173,13 @@ static void a_link_in_the_locks_place_is_not_followed(void **state)
     assert_string_equal(text, "precious");
 }
 
-static void what_stands_in_the_way_is_the_hosts_fault(void **state)
+static void a_place_where_it_can_not_be_is_a_mistake(void **state)
 {
     struct fixture *fixture = *state;
 
     strcat(fixture->place.state_dir, "/deeper"); /* whose parent is not there */
     assert_false(claim(fixture));
-    assert_int_equal(fixture->err.code, ERR_HOST);
+    assert_int_equal(fixture->err.code, ERR_CONFIG);
     expect_text(fixture->err.text, "No such file");
     assert_false(state_dir_sync(fixture->place.state_dir, &fixture->err));
 }
@@ -212,7 +212,7 @@ int main(void)
         TEST(a_deleted_lock_is_made_again),
         TEST(a_directory_that_another_made_anew_is_the_others),
         TEST(a_link_in_the_locks_place_is_not_followed),
-        TEST(what_stands_in_the_way_is_the_hosts_fault),
+        TEST(a_place_where_it_can_not_be_is_a_mistake),
         TEST(a_full_disk_does_not_stand_in_the_way_of_a_lock_that_is_there),
     };
 
