@@ -2,6 +2,8 @@
 /* Runs that outlived their daemon, real ones: how they are ended, and what is told of it. */
 #include "rosters.h"
 
+#include <sys/wait.h>
+
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -249,6 +251,23 @@ static void one_that_ends_by_itself_meanwhile_is_no_trouble(void **state)
     assert_int_equal(lines_logged(), 1);
 }
 
+/* Nobody has reaped it: its group is there still, and must not be waited for. */
+static void one_that_waits_to_be_reaped_is_no_trouble_either(void **state)
+{
+    struct fixture *fixture = *state;
+    struct ending ending;
+
+    signal(SIGCHLD, SIG_DFL);
+    pid_t pid = leave_run(fixture, SLEEPER, DEADLINE_MS / 2);
+    fixture->after = open_roster(fixture);
+    kill(pid, SIGKILL);
+    run_until(fixture->loop, process_is_gone, &pid);
+    end_all(&ending, fixture);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    expect_logged("has ended by itself");
+    assert_int_equal(lines_logged(), 1);
+}
+
 static void without_the_right_it_says_so_and_is_done(void **state)
 {
     struct fixture *fixture = *state;
@@ -307,6 +326,7 @@ int main(void)
         TEST(who_is_left_in_the_group_has_the_grace),
         TEST(who_is_left_and_ignores_term_is_killed),
         TEST(one_that_ends_by_itself_meanwhile_is_no_trouble),
+        TEST(one_that_waits_to_be_reaped_is_no_trouble_either),
         TEST(without_the_right_it_says_so_and_is_done),
         TEST(freed_it_never_tells),
     };

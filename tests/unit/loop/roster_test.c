@@ -208,6 +208,17 @@ static void a_slot_with_any_bit_wrong_is_not_found(void **state)
     assert_int_equal(found_now(fixture), 1);
 }
 
+static void a_slot_of_another_version_is_not_found(void **state)
+{
+    struct fixture *fixture = *state;
+
+    leave_run(fixture, SLEEPER, 0);
+    struct roster_record record = read_first(fixture);
+    record.magic[sizeof(record.magic) - 1]++;
+    write_first(fixture, record);
+    assert_int_equal(found_now(fixture), 0);
+}
+
 static void a_text_without_end_or_a_senseless_grace_is_not_found(void **state)
 {
     struct fixture *fixture = *state;
@@ -436,6 +447,7 @@ int main(void)
         TEST(a_process_that_began_earlier_is_not_found),
         TEST(a_number_that_is_no_groups_is_not_found),
         TEST(a_slot_with_any_bit_wrong_is_not_found),
+        TEST(a_slot_of_another_version_is_not_found),
         TEST(a_text_without_end_or_a_senseless_grace_is_not_found),
         TEST(a_slot_that_is_cut_off_is_not_found),
         TEST(garbage_before_and_behind_hides_nobody),
