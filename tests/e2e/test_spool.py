@@ -94,7 +94,7 @@ def test_a_restart_moves_what_was_kept_and_makes_the_queue(azurite, queue, scrip
     running.restart().wait_ready()
     # then the record is in the poison queue
     wait_until(lambda: ids(queue) == [message] and not files(running), 10, "the record to be moved")
-    assert len(running.logged("poison records moved to", ": 1;")) == 1
+    assert len(running.wait_logged("poison records moved to", ": 1;")) == 1
 
 
 def test_once_moves_what_was_kept(fake, scripts, daemon, place):
@@ -231,7 +231,7 @@ def test_what_a_person_must_mend_is_not_waited_for(fake, scripts, daemon, answer
     wait_until(lambda: not files(running), 10, "the record to be moved")
     assert ids(queue) == [message]
     assert len(said(running, "poison records can be stored again")) == 1
-    assert len(said(running, "poison records moved to", ": 1;")) == 1
+    assert len(running.wait_logged("poison records moved to", ": 1;")) == 1
 
 
 @pytest.mark.parametrize("cause", ["USR1", "reload", "another record"])
