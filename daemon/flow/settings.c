@@ -322,7 +322,8 @@ static const struct config_row rows[] = {
      .text = "30",
      .min = 1,
      .max = 3650,
-     .help = "Not used yet: how many days finished work will be remembered."},
+     .help = "How many days the ledger keeps a message that is deleted, or has "
+             "expired."},
     {.name = "reload_on_change",
      .type = CONFIG_BOOL,
      .offset = OFFSET(reload_on_change),

@@ -10,7 +10,7 @@ cd "$(dirname "$0")/../.." || exit 1
 root=$PWD/build/systemd/root
 mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
 packages=systemd,systemd-sysv,dbus,python3,libffi8,libstdc++6
-packages+=,libcurl4,libevent-core-2.1-7,libyajl2,libexpat1,libyaml-0-2,libsystemd0,libssl3
+packages+=,libcurl4,libevent-core-2.1-7,libyajl2,libexpat1,libyaml-0-2,libsqlite3-0,libsystemd0,libssl3
 
 die() {
     echo "check-systemd: $*" >&2

@@ -636,7 +636,7 @@ static void a_message_first_seen_by_a_bad_disk_counts_once(void **state)
     expect(fixture,
            "SELECT group_concat(message_id || ' ' || receipts || ' ' || "
            "coalesce(outcome, '-'), ', ') FROM message",
-           "id-0 1 -, id-1 1 done, id-2 1 -");
+           "id-0 1 -, id-2 1 -, id-1 1 done");
 }
 
 static void a_full_disk_mends(void **state)
