@@ -57,7 +57,7 @@ class Feeder:
 
     def _feed(self):
         try:
-            while not self._stop.wait(0.02):
+            while not self._stop.wait(0.05):
                 missing = self._backlog - (len(self.posted) - self._done())
                 if missing > 0:
                     self.posted.post(min(missing, 20), workers=2)

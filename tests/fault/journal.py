@@ -4,6 +4,7 @@ import collections
 import json
 import shutil
 import sys
+import threading
 
 from sizes import BUILD
 
@@ -11,7 +12,8 @@ Mark = collections.namedtuple("Mark", "what hook message pid status ms iteration
 
 
 class Journal:
-    """A folder with the hook program, which is its own copy, and the marks that the program leaves."""
+    """A folder with the hook program, which is its own copy, and the marks that the program leaves. Any thread may
+    look."""
 
     def __init__(self, place):
         self.place = place
@@ -19,30 +21,40 @@ class Journal:
             (place / folder).mkdir(parents=True)
         self.program = shutil.copy(BUILD / "fault/hook", place / "hook")
         self._path, self._read, self._marks = place / "journal", 0, []
+        self._ended = collections.defaultdict(set)
+        self._lock = threading.Lock()
 
     def command(self, *options):
         return [str(self.program), *map(str, options), str(self.place)]
 
     def marks(self):
         """All marks so far, in the order they were made."""
-        if self._path.exists():
-            with open(self._path, encoding="ascii") as lines:
-                lines.seek(self._read)
-                news = lines.read()
-            whole = news[:news.rfind("\n") + 1]
-            self._read += len(whole)
-            for line in whole.splitlines():
-                what, hook, message, pid, status, ms, iteration = line.split(" ")
-                self._marks.append(Mark(what, sys.intern(hook), sys.intern(message), int(pid), int(status), int(ms),
-                                        iteration))
-        return self._marks
+        with self._lock:
+            if self._path.exists():
+                self._read_on()
+            return self._marks
+
+    def _read_on(self):
+        with open(self._path, encoding="ascii") as lines:
+            lines.seek(self._read)
+            news = lines.read()
+        whole = news[:news.rfind("\n") + 1]
+        self._read += len(whole)
+        for line in whole.splitlines():
+            what, hook, message, pid, status, ms, iteration = line.split(" ")
+            self._marks.append(Mark(what, sys.intern(hook), sys.intern(message), int(pid), int(status), int(ms),
+                                    iteration))
+            if what == "end":
+                self._ended[hook, int(status)].add(sys.intern(message))
 
     def begun(self, first=0):
         return [m for m in self.marks()[first:] if m.what == "begin"]
 
-    def ended(self, hook=None, status=0):
-        """The messages that a hook was done with."""
-        return {m.message for m in self.marks() if m.what == "end" and m.status == status and hook in (None, m.hook)}
+    def ended(self, hook, status=0):
+        """The messages whose run of a hook ended so."""
+        self.marks()
+        with self._lock:
+            return set(self._ended[hook, status])
 
     def open_runs(self, first=0):
         """The runs that began, from one mark on, and have not ended: {pid: mark}."""
