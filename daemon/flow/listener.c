@@ -655,7 +655,8 @@ bool listener_has_answered(const struct listener *listener)
 
 bool listener_is_empty(const struct listener *listener)
 {
-    return listener->empty && listener->get == NULL && listener_has_nothing(listener);
+    return listener->empty && listener->get == NULL && listener_has_nothing(listener) &&
+           !mover_is_busy(listener->mover);
 }
 
 unsigned listener_failures(const struct listener *listener, const struct err **ret_err)

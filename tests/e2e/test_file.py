@@ -62,6 +62,7 @@ def test_a_kill_between_the_lines_and_their_deletes_doubles_none(place, fake, da
         lines.write(path.read_bytes()[:100])
     silence.lift()
     running.restart().wait_ready()
+    posted.append(queue.post(note(100)))
     wait_until(queue.is_empty, 20, "the queue to be empty")
     # then no line is there twice, and none is torn
     lines = [json.loads(line)["id"] for line in path.read_text().splitlines()]
@@ -113,15 +114,16 @@ def test_a_limit_on_the_size_of_files_is_a_fault_of_the_host(place, fake, daemon
 
 
 def test_a_limit_on_the_size_of_files_does_not_end_the_daemon(place, fake, daemon):
-    # given a log that is a file, and a limit that it soon reaches
+    # given a log that is a file, nearly as long as it may be
     queue, path = fake.queue(), place / "events.jsonl"
+    (place / "daemon.log").write_bytes(b'{"message": "old"}\n' * 9999)
     running = daemon({"queues": [queue.config()], "hooks": [
-        {"name": "audit", "on": ["*"], "file": {"path": str(path)}}]}, before=["prlimit", "--fsize=20000:unlimited", "--"])
+        {"name": "audit", "on": ["*"], "file": {"path": str(path)}}]}, before=["prlimit", "--fsize=200000:unlimited", "--"])
     # when the log is full
     posted = [queue.post(messages.training()) for _ in range(40)]
     wait_until(queue.is_empty, 20, "the queue to be empty")
     # then the daemon goes on: its hook's file has room left
-    assert running.is_running() and running.log_path.stat().st_size == 20000
+    assert running.is_running() and running.log_path.stat().st_size == 200000
     assert len(path.read_text().splitlines()) == len(posted)
 
 
