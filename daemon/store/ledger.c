@@ -217,7 +217,7 @@ static bool write_batch(struct ledger *ledger, struct err *err)
 
     TAILQ_FOREACH (op, &ledger->batch, link)
         count += op->kind == OP_DELETED;
-    autofree struct ledger_op **deleted = xcalloc(count, sizeof(struct ledger_op *));
+    autofree struct ledger_op **deleted = xcalloc(count + 1, sizeof(struct ledger_op *));
     ledger->deleted = deleted;
     ledger->deleted_count = 0;
     if (!database_exec(database, "BEGIN IMMEDIATE", err))

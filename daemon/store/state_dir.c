@@ -68,7 +68,7 @@ bool state_dir_claim(const char *path, int *lock_fd, struct err *err)
     if (*lock_fd >= 0)
         close(*lock_fd);
     *lock_fd = fd;
-    fd = -1;
+    fd = -1; /* NOLINT: given away, so that its cleanup leaves it open */
     return true;
 }
 

@@ -177,7 +177,7 @@ static void the_check_finds_spoilt_pages(void **state)
     given_rows(fixture);
     assert_true(database_check(fixture->database, &fixture->err));
     close_it(fixture);
-    spoil(&fixture->place, "ledger.db");
+    spoil(&fixture->place, "ledger.db", 4096 * 3);
     bool good = open_it(fixture) && database_check(fixture->database, &fixture->err);
     assert_false(good);
     assert_true(fixture->database == NULL ? fixture->damaged : fixture->database->damaged);

@@ -737,7 +737,7 @@ static void a_damaged_one_is_told_at_once(void **state)
 
     given_step(fixture, "id-1", "a");
     stop(fixture);
-    spoil(&fixture->place, "ledger.db");
+    spoil(&fixture->place, "ledger.db", 512);
     assert_true(start(fixture));
     run_a_moment(fixture->loop);
     assert_int_equal(fixture->mended, 1);

@@ -3,6 +3,7 @@
 #include "place.h"
 
 #include <signal.h>
+#include <sys/prctl.h>
 
 #include "store/state_dir.h"
 
@@ -47,6 +48,7 @@ static pid_t given_another(struct fixture *fixture)
     assert_int_equal(pipe(ends), 0);
     pid_t pid = fork();
     if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         bool good = claim(fixture);
         ssize_t ignored = write(ends[1], good ? "y" : "n", 1);
         (void)ignored;
