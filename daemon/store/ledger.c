@@ -193,6 +193,7 @@ static bool apply(struct ledger *ledger, struct ledger_op *op, struct err *err)
     case OP_RECORD:
         return rows_write_step(rows, number, &op->step, err) || leave_out(ledger, op, err);
     case OP_STORED:
+        op->entry->row.message.is_stored = true;
         return rows_mark_stored(rows, number, op->reason, op->hook, op->wall_ms, err);
     case OP_DELETED:
         ledger->deleted[ledger->deleted_count++] = op;

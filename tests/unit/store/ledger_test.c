@@ -308,6 +308,7 @@ static void a_receipt_while_it_is_in_hand_counts(void **state)
     ledger_entry_free(entry);
     ledger_entry_free(receive(fixture, "id-1", 4));
     assert_int_equal(fixture->receipts, 4);
+    expect(fixture, "SELECT receipts FROM message", "4");
 }
 
 static void the_first_receipt_waits_for_no_disk(void **state)
@@ -430,6 +431,9 @@ static void a_stored_poison_record_is_told(void **state)
     struct ledger_entry *entry = receive(fixture, "id-1", 1);
 
     ledger_stored(entry, "out-of-attempts", NULL);
+    ask(fixture, entry); /* while it is in hand, too */
+    wait_fired(fixture, 1);
+    assert_string_equal(fixture->stored_reason, "out-of-attempts");
     ledger_entry_free(entry);
     restart(fixture);
     ledger_entry_free(receive(fixture, "id-1", 2));
@@ -615,7 +619,7 @@ static void when_a_sync_fails_all_waits_and_is_written_in_order(void **state)
            "id-1|a|done\nid-2|x|done");
 }
 
-static void a_message_first_seen_by_a_bad_disk_counts_once(void **state)
+static void a_receipt_that_a_bad_disk_sees_counts_once(void **state)
 {
     struct fixture *fixture = *state;
 
@@ -623,20 +627,23 @@ static void a_message_first_seen_by_a_bad_disk_counts_once(void **state)
     limit_files(0);
     struct ledger_entry *one = entry_of(fixture, QUEUE, "id-1", 1);
     struct ledger_entry *two = entry_of(fixture, QUEUE, "id-2", 2);
+    struct ledger_entry *known = entry_of(fixture, QUEUE, "id-0", 2);
     ask(fixture, one);
     ask(fixture, two);
+    ask(fixture, known);
     run_until(fixture->loop, is_broken, fixture);
     limit_files(RLIM_INFINITY);
-    wait_fired(fixture, 1);
+    wait_fired(fixture, 2);
     expect_text(fixture->err.text, "File too large");
-    assert_int_equal(fixture->receipts, 1);
+    assert_int_equal(fixture->receipts, 2);
+    ledger_entry_free(known);
     ledger_deleted(one, "done");
     ledger_entry_free(one);
     ledger_entry_free(two);
     expect(fixture,
            "SELECT group_concat(message_id || ' ' || receipts || ' ' || "
            "coalesce(outcome, '-'), ', ') FROM message",
-           "id-0 1 -, id-2 1 -, id-1 1 done");
+           "id-0 2 -, id-2 1 -, id-1 1 done");
 }
 
 static void a_full_disk_mends(void **state)
@@ -869,7 +876,7 @@ int main(void)
         TEST(what_is_under_way_at_the_end_is_written_in_silence),
         TEST(what_has_fired_outlives_a_kill),
         TEST(when_a_sync_fails_all_waits_and_is_written_in_order),
-        TEST(a_message_first_seen_by_a_bad_disk_counts_once),
+        TEST(a_receipt_that_a_bad_disk_sees_counts_once),
         TEST(a_full_disk_mends),
         TEST(a_disk_that_is_bad_at_the_start_mends),
         TEST(a_disk_that_is_bad_at_the_end_is_told_and_ends),
