@@ -29,7 +29,7 @@ def test_power_fails_at_any_instant(queue, place, victim, journal, tell):
     # when the power fails again and again
     with Feeder(posted, lambda: len(journal.ended("work")), backlog=120):
         while losses < LOSSES:
-            losses += kill_while_hooks_run(running, journal, chance)
+            losses += kill_while_hooks_run(running, journal, chance, power=True)
             written = whole_lines(lines)
             disk.lose_power()
             steps, marks = ledger.read(place / "disk/state"), journal.marks()
