@@ -188,7 +188,7 @@ def test_a_ledger_that_is_deleted_in_use_is_written_anew(queue, scripts, daemon,
 def test_a_full_disk_holds_all_messages_and_loses_none(place, fake, scripts, daemon):
     # given a state_dir on a disk of its own, which is full
     events = fake.queue()
-    running = daemon({"queues": [events.config(lease="4s")],
+    running = daemon({"queues": [events.config(lease="4s", parallel=64)],
                       "hooks": [exec_hook("report", "*", scripts.recording("report"))]},
                      before=small_disk(place, "size=512k"))
     filler = fill(state_of(running))
