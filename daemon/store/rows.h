@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The ledger's tables: `message`, a row for each message from its first receipt on, and `step`, a row for
- * each hook that it met. Plain calls that block, for store/ledger's batches; each is part of the
- * transaction that the caller has begun. A failure leaves it to the caller to roll back.
+ * each hook that it met. Plain calls that block, for store/batch; each is part of the transaction that
+ * the caller has begun. A failure leaves it to the caller to roll back.
  *
  * A row whose message is not deleted is found by its message id and queue (an index of those alone, so
  * that history costs nothing); afterwards by its number.
