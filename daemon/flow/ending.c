@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: MIT */
+/* How a delivery ends. */
+#include "flow/ending.h"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/unit.h"
+#include "flow/delivery_own.h"
+#include "flow/notice.h"
+#include "flow/poison.h"
+#include "flow/update_right.h"
+#include "store/ledger.h"
+
+void ending_finish(struct delivery *delivery, enum delivery_end end)
+{
+    const struct delivery_context *context = delivery->context;
+
+    if (end == DELIVERY_DONE || end == DELIVERY_UNMATCHED || end == DELIVERY_POISONED)
+        ledger_deleted(delivery->entry, delivery_end_name(end));
+    context->ended(context->arg, delivery, end);
+    delivery_free(delivery);
+}
+
+/* The service says that it is gone, or that the receipt is void: the ledger keeps what it knows. */
+static void let_go(struct delivery *delivery, const struct err *err)
+{
+    log_debug(delivery_own_fields(delivery, "lost"), "message is no longer ours: %s", err->text);
+    ending_finish(delivery, DELIVERY_LOST);
+}
+
+void ending_leave(struct delivery *delivery)
+{
+    log_debug(delivery_own_fields(delivery, "lost"), "message comes again when its lease ends");
+    ending_finish(delivery, DELIVERY_LOST);
+}
+
+/* --- another try --- */
+
+/* Keeps a message that can not be hidden, out of the way of others, while it is ours. */
+static bool stay(struct delivery *delivery, int64_t delay_ms)
+{
+    const struct delivery_context *context = delivery->context;
+    bool had_place = delivery_has_place(delivery);
+    char text[UNIT_TEXT_MAX];
+
+    if (delivery->draining || delivery->interrupted ||
+        lease_is_over(&delivery->lease, clock_mono_ms() + delay_ms) ||
+        !waits_add(context->waits, &delivery->wait, delivery, delay_ms))
+        return false;
+    log_debug(delivery_own_fields(delivery, "retry"), "message is kept here and tried again in %s",
+              unit_duration_human(delay_ms, text));
+    delivery_own_set_state(delivery, DELIVERY_WAITING);
+    renewal_start(&delivery->renewal);
+    if (had_place)
+        context->settling(context->arg, delivery);
+    return true;
+}
+
+/* Hides the message until its next try, or keeps it here where that is not allowed. False when neither
+ * can be: it comes again when its lease ends. */
+static bool retry_in(struct delivery *delivery, int64_t delay_ms)
+{
+    char text[UNIT_TEXT_MAX];
+
+    if (!update_right_may_try(delivery->context->right, clock_mono_ms()))
+        return stay(delivery, delay_ms);
+    log_debug(delivery_own_fields(delivery, "retry"), "message comes again in %s",
+              unit_duration_human(delay_ms, text));
+    ending_settle(delivery, SETTLE_HIDE, delay_ms, DELIVERY_RETRY);
+    return true;
+}
+
+void ending_retry(struct delivery *delivery, int64_t delay_ms, struct step *step)
+{
+    int64_t next_ms = delay_ms;
+
+    if (!delivery_own_is_expiring(delivery, delay_ms)) {
+        if (retry_in(delivery, delay_ms)) {
+            delivery->step = delivery->state == DELIVERY_WAITING ? step : NULL;
+            return;
+        }
+        next_ms = delivery->lease.until_ms - clock_mono_ms();
+    }
+    if (delivery_own_is_expiring(delivery, next_ms))
+        ending_poison(delivery, "expiring", step);
+    else
+        ending_leave(delivery);
+}
+
+/* Its record could not be stored now. */
+static void keep_poisonous(struct delivery *delivery, int64_t delay_ms)
+{
+    if (!retry_in(delivery, delay_ms))
+        ending_leave(delivery);
+}
+
+/* --- what came of the last requests --- */
+
+static bool is_delete(const struct delivery *delivery)
+{
+    return delivery->settle_spec.what != SETTLE_HIDE;
+}
+
+/* Says that it could not be settled, if that is news, and what comes of it. */
+static void unsettled(struct delivery *delivery, const struct err *err, bool is_final,
+                      const char *then)
+{
+    const struct delivery_context *context = delivery->context;
+    bool passing = err->code == ERR_NETWORK || err->code == ERR_THROTTLED;
+    enum log_level level = passing ? LOG_LEVEL_WARNING : LOG_LEVEL_ERR;
+
+    if (!context->settle_failed(context->arg, is_delete(delivery), err, is_final))
+        level = LOG_LEVEL_DEBUG;
+    log_write(level, delivery_own_fields(delivery, is_final ? "lost" : NULL),
+              "message can not be %s: %s; %s", is_delete(delivery) ? "deleted" : "put back",
+              err->text, then);
+}
+
+static void on_settle_failed(void *arg, const struct err *err, int64_t delay_ms)
+{
+    char text[UNIT_TEXT_MAX], then[UNIT_TEXT_MAX + 32];
+
+    snprintf(then, sizeof(then), "trying again in %s", unit_duration_human(delay_ms, text));
+    unsettled(arg, err, false, then);
+}
+
+static void give_up(struct delivery *delivery, const struct err *err)
+{
+    unsettled(delivery, err, true, "it will come again");
+    ending_finish(delivery, DELIVERY_LOST);
+}
+
+/* Should the message come again, it is deleted without a second record. */
+static void on_stored(void *arg, const struct err *refusal)
+{
+    struct delivery *delivery = arg;
+
+    ledger_stored(delivery->entry, delivery->poisoning.reason, delivery->poisoning.rejected_by);
+    delivery->poisoning.spooled = refusal != NULL;
+    if (refusal != NULL)
+        delivery->context->spooled(delivery->context->arg, refusal);
+}
+
+/* The record could not be stored: the message comes again, and is tried again. One that the service
+ * finds too large goes as the message's text alone, which it took before. */
+static void unpoisoned(struct delivery *delivery, const struct err *err)
+{
+    const struct delivery_context *context = delivery->context;
+
+    if (poison_is_too_large(err) && !delivery->poisoning.is_bare) {
+        log_debug(delivery_own_fields(delivery, NULL), "poison record is not taken: %s", err->text);
+        poisoning_strip(&delivery->poisoning);
+        ending_settle(delivery, SETTLE_POISON, 0, DELIVERY_POISONED);
+        return;
+    }
+    keep_poisonous(delivery, context->poison_failed(context->arg, err));
+}
+
+/* The service does not let us hide it. If that is all that it does not, there is another way. */
+static void unhidden(struct delivery *delivery, const struct err *err)
+{
+    struct update_right *right = delivery->context->right;
+
+    update_right_refused(right, err, clock_mono_ms());
+    if (!update_right_is_missing(right)) {
+        give_up(delivery, err);
+        return;
+    }
+    log_debug(delivery_own_fields(delivery, NULL), "message can not be hidden: %s", err->text);
+    if (delivery->poisoning.record != NULL)
+        keep_poisonous(delivery, delivery->settle_spec.hide_ms);
+    else
+        delivery_next(delivery);
+}
+
+static void on_notice_done(void *arg)
+{
+    struct delivery *delivery = arg;
+
+    delivery->notice = NULL;
+    ending_finish(delivery, delivery->end);
+}
+
+static void log_end(struct delivery *delivery)
+{
+    const struct log_field *fields =
+        delivery_own_fields(delivery, delivery_end_name(delivery->end));
+    const struct poisoning *poisoning = &delivery->poisoning;
+
+    if (delivery->end == DELIVERY_DONE)
+        log_info(fields, "message done");
+    else if (delivery->end == DELIVERY_UNMATCHED)
+        log_info(fields, "no hook matches; message deleted");
+    else if (delivery->end == DELIVERY_POISONED)
+        log_warning(fields, "message put into the poison %s: %s%s%s%s",
+                    poisoning->spooled ? "spool" : "queue", poisoning->reason,
+                    poisoning->rejected_by != NULL ? ", hook " : "",
+                    poisoning->rejected_by != NULL ? poisoning->rejected_by : "",
+                    poisoning->is_bare ? "; its text alone, for with its record it is too large"
+                                       : "");
+}
+
+/* Poison is told to those who want to know; all else is over. */
+static void settled(struct delivery *delivery)
+{
+    if (delivery->settle_spec.what == SETTLE_HIDE)
+        delivery_own_note_update(delivery);
+    log_end(delivery);
+    if (delivery->end == DELIVERY_POISONED && delivery->interrupted)
+        log_warning(delivery_own_fields(delivery, NULL),
+                    "no hook is told of the poison: we are stopping");
+    else if (delivery->end == DELIVERY_POISONED)
+        delivery->notice =
+            notice_start(delivery->context->lanes, delivery->generation, &delivery->message,
+                         delivery->poisoning.is_bare ? NULL : delivery->poisoning.record,
+                         on_notice_done, delivery);
+    if (delivery->notice == NULL)
+        ending_finish(delivery, delivery->end);
+    else if (delivery->draining)
+        notice_drain(delivery->notice);
+}
+
+static void on_settled(void *arg, enum settle_end end, const struct err *err)
+{
+    struct delivery *delivery = arg;
+
+    delivery->settle = NULL;
+    switch (end) {
+    case SETTLE_DONE:
+        settled(delivery);
+        return;
+    case SETTLE_UNPOISONED:
+        unpoisoned(delivery, err);
+        return;
+    case SETTLE_LOST:
+        let_go(delivery, err);
+        return;
+    case SETTLE_FORBIDDEN:
+        unhidden(delivery, err);
+        return;
+    case SETTLE_GIVEN_UP:
+        give_up(delivery, err);
+        return;
+    }
+}
+
+/* --- the last requests --- */
+
+static void send_settlement(struct delivery *delivery)
+{
+    delivery->settle = settle_start(&delivery->settle_spec, on_settled, delivery);
+    if (delivery->interrupted)
+        settle_hurry(delivery->settle);
+}
+
+void ending_settle(struct delivery *delivery, enum settle_what what, int64_t hide_ms,
+                   enum delivery_end end)
+{
+    const struct delivery_context *context = delivery->context;
+    bool first = delivery_has_place(delivery);
+
+    delivery->settle_spec = (struct settle_spec){
+        .loop = context->loop,
+        .queue = context->queue,
+        .poison = context->poison,
+        .lease = &delivery->lease,
+        .message_id = delivery->message.id,
+        .timeout_ms = delivery_own_request_timeout(delivery),
+        .what = what,
+        .hide_ms = hide_ms,
+        .record = delivery->poisoning.record,
+        .stored = on_stored,
+        .is_bare = delivery->poisoning.is_bare,
+        .expiring = delivery_own_is_expiring(delivery, 0),
+        .spool = context->spool,
+        .failed = on_settle_failed,
+    };
+    delivery->end = end;
+    delivery_own_set_state(delivery, DELIVERY_SETTLING);
+    if (renewal_stop(&delivery->renewal))
+        send_settlement(delivery);
+    if (first)
+        context->settling(context->arg, delivery);
+}
+
+/* A message that is not ours any more gets no poison record: who has it makes one. */
+void ending_go_on(struct delivery *delivery, const struct err *err)
+{
+    if (err != NULL && err->code == ERR_GONE)
+        let_go(delivery, err);
+    else
+        send_settlement(delivery);
+}
+
+void ending_poison(struct delivery *delivery, const char *reason, const struct step *step)
+{
+    struct poisoning *poisoning = &delivery->poisoning;
+
+    poisoning_write(poisoning, reason, &delivery->dispatch, step);
+    ending_settle(delivery, poisoning->stored_reason != NULL ? SETTLE_DELETE : SETTLE_POISON, 0,
+                  DELIVERY_POISONED);
+}
+
+void ending_release(struct delivery *delivery)
+{
+    if (update_right_is_missing(delivery->context->right)) {
+        ending_leave(delivery);
+        return;
+    }
+    log_debug(delivery_own_fields(delivery, "released"), "message is given back");
+    ending_settle(delivery, SETTLE_HIDE, 0, DELIVERY_RELEASED);
+}
