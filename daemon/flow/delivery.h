@@ -19,6 +19,7 @@ struct loop;
 struct queue;
 struct queue_message;
 struct queue_plan;
+struct setbacks;
 struct spool;
 struct update_right;
 struct waits;
@@ -45,16 +46,11 @@ struct delivery_context {
     struct queue *poison;
     const struct queue_plan *plan;
     struct update_right *right;
+    struct setbacks *setbacks; /* told of what fails */
     struct waits
         *waits;       /* of messages that can not be hidden for their next try: delivery_resume */
     int64_t lease_ms; /* that the last Get asked for */
     int64_t http_timeout_ms;
-    /* How long to hide a message whose poison record could not be stored; err says why. */
-    int64_t (*poison_failed)(void *arg, const struct err *err);
-    /* A poison record is safe in the spool; err says why its queue did not take it. */
-    void (*spooled)(void *arg, const struct err *err);
-    /* Whether it is worth a line that a delete, or a hide, failed so; for good, or for this time. */
-    bool (*settle_failed)(void *arg, bool is_delete, const struct err *err, bool is_final);
     /* Its hooks have ended, it is being settled or waits for a retry: a place is free. Fires at most
      * once, and once more after each delivery_resume. */
     void (*settling)(void *arg, struct delivery *delivery);

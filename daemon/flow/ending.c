@@ -11,6 +11,7 @@
 #include "flow/delivery_own.h"
 #include "flow/notice.h"
 #include "flow/poison.h"
+#include "flow/setbacks.h"
 #include "flow/update_right.h"
 #include "store/ledger.h"
 
@@ -112,7 +113,7 @@ static void unsettled(struct delivery *delivery, const struct err *err, bool is_
     bool passing = err->code == ERR_NETWORK || err->code == ERR_THROTTLED;
     enum log_level level = passing ? LOG_LEVEL_WARNING : LOG_LEVEL_ERR;
 
-    if (!context->settle_failed(context->arg, is_delete(delivery), err, is_final))
+    if (!setbacks_settle_failed(context->setbacks, is_delete(delivery), err, is_final))
         level = LOG_LEVEL_DEBUG;
     log_write(level, delivery_own_fields(delivery, is_final ? "lost" : NULL),
               "message can not be %s: %s; %s", is_delete(delivery) ? "deleted" : "put back",
@@ -141,7 +142,7 @@ static void on_stored(void *arg, const struct err *refusal)
     ledger_stored(delivery->entry, delivery->poisoning.reason, delivery->poisoning.rejected_by);
     delivery->poisoning.spooled = refusal != NULL;
     if (refusal != NULL)
-        delivery->context->spooled(delivery->context->arg, refusal);
+        setbacks_spooled(delivery->context->setbacks, refusal);
 }
 
 /* The record could not be stored: the message comes again, and is tried again. One that the service
@@ -156,7 +157,7 @@ static void unpoisoned(struct delivery *delivery, const struct err *err)
         ending_settle(delivery, SETTLE_POISON, 0, DELIVERY_POISONED);
         return;
     }
-    keep_poisonous(delivery, context->poison_failed(context->arg, err));
+    keep_poisonous(delivery, setbacks_poison_failed(context->setbacks, err));
 }
 
 /* The service does not let us hide it. If that is all that it does not, there is another way. */

@@ -3,7 +3,6 @@
 #include "flow/listener.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "azure/queue.h"
 #include "base/alloc.h"
@@ -12,7 +11,9 @@
 #include "base/unit.h"
 #include "flow/dispatch.h"
 #include "flow/generation.h"
+#include "flow/in_hand.h"
 #include "flow/mover.h"
+#include "flow/setbacks.h"
 #include "flow/settings.h"
 #include "flow/trouble.h"
 #include "flow/update_right.h"
@@ -21,10 +22,6 @@
 #include "loop/backoff.h"
 #include "loop/timer.h"
 #include "net/retry.h"
-#include "store/spool.h"
-
-/* Messages that are being settled take no place among `parallel`, up to this many. */
-#define MAX_SETTLING 64
 
 struct listener {
     struct listener_context context;
@@ -37,10 +34,8 @@ struct listener {
     struct update_right right;
     struct delivery_context delivery_context;
 
-    struct delivery_list deliveries;
-    struct waits waits; /* of them, those that wait here for their next try */
-    unsigned active;    /* of them, those that have a place among `parallel` */
-    unsigned in_hand;   /* all of them */
+    struct in_hand in_hand;
+    struct setbacks setbacks;
     struct listener_counts counts;
 
     struct timer timer; /* the next poll */
@@ -48,19 +43,14 @@ struct listener {
     int64_t get_asked_ms;
     struct backoff idle; /* poll_min to poll_max */
     struct retry retry;
-    struct retry poison_retry;
-    int64_t poison_until_ms; /* the wait that its last failure asked for */
-    struct mover *mover;     /* of records in the spool */
-    struct err failure;      /* of the last Get */
-    struct trouble getting, poisoning, deleting, hiding;
+    struct err failure; /* of the last Get */
+    struct trouble getting;
     bool answered;
     bool empty; /* the last Get found nothing */
     bool held;
     bool draining;
     bool left_said; /* that messages are left to their leases */
 };
-
-static void poll_queue(struct listener *listener);
 
 static const struct log_field *fields_of(const struct listener *listener,
                                          struct log_field fields[static 2])
@@ -90,15 +80,18 @@ static int64_t long_lease_ms(const struct listener *listener)
 /* How many more messages may be taken now. */
 static unsigned room(const struct listener *listener)
 {
-    unsigned parallel = (unsigned)listener->plan->settings->parallel;
-    unsigned settling = listener->in_hand - listener->active - listener->waits.count;
-
-    if (listener->active >= parallel || settling >= MAX_SETTLING)
-        return 0;
-    return min_of(parallel - listener->active, QUEUE_MAX_GET);
+    return in_hand_room(&listener->in_hand, (unsigned)listener->plan->settings->parallel);
 }
 
 /* --- deliveries --- */
+
+/* There may be room for more messages. */
+static void poll_on(struct listener *listener)
+{
+    waits_wake(&listener->in_hand.waits);
+    if (listener->get == NULL && !timer_is_set(&listener->timer))
+        timer_set(&listener->timer, 0);
+}
 
 /* A place is free: the next Get need not wait for the delete. */
 static void on_settling(void *arg, struct delivery *delivery)
@@ -106,49 +99,8 @@ static void on_settling(void *arg, struct delivery *delivery)
     struct listener *listener = arg;
 
     (void)delivery;
-    listener->active--;
-    waits_wake(&listener->waits);
-    if (listener->get == NULL && !timer_is_set(&listener->timer))
-        timer_set(&listener->timer, 0);
-}
-
-/* The poison queue took a record, of a message or of the spool. */
-static void on_stored(void *arg)
-{
-    struct listener *listener = arg;
-
-    retry_reset(&listener->poison_retry);
-    listener->poison_until_ms = 0;
-    if (trouble_is_over(&listener->poisoning))
-        log_info(FIELDS_OF(listener), "poison records can be stored again");
-}
-
-/* What an end tells of the requests behind it. */
-static void note_end(struct listener *listener, const struct delivery *delivery,
-                     enum delivery_end end)
-{
-    switch (end) {
-    case DELIVERY_POISONED:
-        if (!delivery_was_spooled(delivery)) {
-            on_stored(listener);
-            mover_hurry(listener->mover);
-        }
-        /* fall through */
-    case DELIVERY_DONE:
-    case DELIVERY_UNMATCHED:
-        if (trouble_is_over(&listener->deleting))
-            log_info(FIELDS_OF(listener), "messages can be deleted again");
-        /* None may be put back for a long time: the status would tell of an outage that is over. */
-        trouble_may_be_over(&listener->hiding);
-        break;
-    case DELIVERY_RETRY:
-    case DELIVERY_RELEASED:
-        if (trouble_is_over(&listener->hiding))
-            log_info(FIELDS_OF(listener), "messages can be put back again");
-        break;
-    case DELIVERY_LOST:
-        break;
-    }
+    in_hand_leave_place(&listener->in_hand);
+    poll_on(listener);
 }
 
 /* At a stop, messages are given back; without the right to, they are left to their leases. */
@@ -169,89 +121,13 @@ static void on_ended(void *arg, struct delivery *delivery, enum delivery_end end
 {
     struct listener *listener = arg;
 
-    if (delivery_has_place(delivery))
-        listener->active--;
     if (end == DELIVERY_LOST)
         note_left(listener);
-    TAILQ_REMOVE(&listener->deliveries, delivery_link(delivery), entry);
-    listener->in_hand--;
+    in_hand_take_out(&listener->in_hand, delivery);
     listener->counts.ended[end]++;
-    note_end(listener, delivery, end);
-    waits_wake(&listener->waits);
-    if (listener->get == NULL && !timer_is_set(&listener->timer))
-        timer_set(&listener->timer, 0);
+    setbacks_ended(&listener->setbacks, end, delivery_was_spooled(delivery));
+    poll_on(listener);
     changed(listener, true);
-}
-
-/* Several that fail together are one failure: the first draws the wait for all. */
-static int64_t poison_delay(struct listener *listener, const struct err *err)
-{
-    int64_t now_ms = clock_mono_ms(), delay_ms = listener->poison_until_ms - now_ms;
-
-    if (delay_ms <= 0)
-        (void)retry_after(&listener->poison_retry, err, &delay_ms);
-    delay_ms = max_of(max_of(delay_ms, (int64_t)err->retry_after_ms), 1000);
-    listener->poison_until_ms = now_ms + delay_ms;
-    return delay_ms;
-}
-
-static int64_t on_poison_failed(void *arg, const struct err *err)
-{
-    struct listener *listener = arg;
-    char wait[UNIT_TEXT_MAX];
-    int64_t delay_ms = poison_delay(listener, err);
-    bool news = trouble_is_news(&listener->poisoning, err, true);
-
-    log_write(news ? LOG_LEVEL_ERR : LOG_LEVEL_DEBUG, FIELDS_OF(listener),
-              "poison record can not be stored in %s: %s; the message is kept and tried again "
-              "in %s",
-              listener->plan->poison_url, err->text, unit_duration_human(delay_ms, wait));
-    return delay_ms;
-}
-
-static void on_spooled(void *arg, const struct err *err)
-{
-    struct listener *listener = arg;
-    bool news = trouble_is_news(&listener->poisoning, err, true);
-
-    log_write(news ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG, FIELDS_OF(listener),
-              "poison record can not be put into %s: %s; it is kept in %s and moved over later",
-              listener->plan->poison_url, err->text, spool_directory(listener->context.spool));
-    mover_wait(listener->mover, err);
-    changed(listener, true);
-}
-
-static bool on_settle_failed(void *arg, bool is_delete, const struct err *err, bool is_final)
-{
-    struct listener *listener = arg;
-
-    struct trouble *trouble = is_delete ? &listener->deleting : &listener->hiding;
-    bool news = trouble_is_news(trouble, err, is_final);
-
-    if (news)
-        changed(listener, true);
-    return news;
-}
-
-/* The delivery of a message that is in work. One that is being settled has nothing more to run: the
- * ledger tells a second delivery what is done. */
-static struct delivery *find(const struct listener *listener, const char *message_id)
-{
-    struct delivery_link *link;
-
-    TAILQ_FOREACH (link, &listener->deliveries, entry) {
-        if (!delivery_is_settling(link->delivery) &&
-            strcmp(delivery_message_id(link->delivery), message_id) == 0)
-            return link->delivery;
-    }
-    return NULL;
-}
-
-static void add(struct listener *listener, struct delivery *delivery)
-{
-    TAILQ_INSERT_TAIL(&listener->deliveries, delivery_link(delivery), entry);
-    listener->in_hand++;
-    listener->active++;
 }
 
 static bool has_room(void *arg)
@@ -263,7 +139,7 @@ static void on_due(void *arg, void *owner)
 {
     struct listener *listener = arg;
 
-    listener->active++;
+    in_hand_take_place(&listener->in_hand);
     delivery_resume(owner, listener->hooks_generation);
 }
 
@@ -272,32 +148,24 @@ static const struct waits_events waits_events = {.has_room = has_room, .due = on
 /* The same message in our hands already, here or with a listener that a reload has retired. */
 static struct delivery *find_in_hand(struct listener *listener, const char *message_id)
 {
-    struct delivery *delivery = find(listener, message_id);
+    struct delivery *delivery = in_hand_find(&listener->in_hand, message_id);
 
     if (delivery != NULL)
         return delivery;
     delivery = listener->context.take_over(listener->context.arg, listener->plan->url, message_id);
     if (delivery != NULL) {
         delivery_move(delivery, &listener->delivery_context);
-        add(listener, delivery);
+        in_hand_add(&listener->in_hand, delivery);
     }
     return delivery;
 }
 
-static void take_out(struct listener *listener, struct delivery *delivery)
-{
-    if (delivery_has_place(delivery))
-        listener->active--;
-    TAILQ_REMOVE(&listener->deliveries, delivery_link(delivery), entry);
-    listener->in_hand--;
-}
-
 struct delivery *listener_give_up(struct listener *listener, const char *message_id)
 {
-    struct delivery *delivery = find(listener, message_id);
+    struct delivery *delivery = in_hand_find(&listener->in_hand, message_id);
 
     if (delivery != NULL)
-        take_out(listener, delivery);
+        in_hand_take_out(&listener->in_hand, delivery);
     return delivery;
 }
 
@@ -305,13 +173,12 @@ void listener_inherit(struct listener *listener, struct listener *from)
 {
     struct wait *wait;
 
-    while ((wait = TAILQ_FIRST(&from->waits.list)) != NULL) {
+    while ((wait = TAILQ_FIRST(&from->in_hand.waits.list)) != NULL) {
         struct delivery *delivery = wait->owner;
 
-        take_out(from, delivery);
+        in_hand_take_out(&from->in_hand, delivery);
         delivery_move(delivery, &listener->delivery_context);
-        TAILQ_INSERT_TAIL(&listener->deliveries, delivery_link(delivery), entry);
-        listener->in_hand++;
+        in_hand_add(&listener->in_hand, delivery);
     }
 }
 
@@ -329,7 +196,7 @@ static bool take_message(struct listener *listener, const struct queue_message *
     }
     delivery = delivery_new(&listener->delivery_context, listener->hooks_generation, message,
                             listener->get_asked_ms);
-    add(listener, delivery);
+    in_hand_add(&listener->in_hand, delivery);
     if (listener->draining)
         delivery_drain(delivery);
     delivery_begin(delivery);
@@ -443,7 +310,7 @@ static void poll_queue(struct listener *listener)
     if (listener->draining || listener->held)
         return;
     /* What was here before goes first. */
-    waits_serve(&listener->waits);
+    waits_serve(&listener->in_hand.waits);
     /* Without room, the end of a delivery sets the timer. */
     if (listener->get != NULL || room(listener) == 0)
         return;
@@ -463,25 +330,9 @@ static void on_timer(void *arg)
 
 /* --- life --- */
 
-static void on_mover_rested(void *arg)
+static void on_setback(void *arg)
 {
     changed(arg, true);
-}
-
-static struct mover *make_mover(struct listener *listener)
-{
-    return mover_new(&(struct mover_context){
-        .loop = listener->context.loop,
-        .spool = listener->context.spool,
-        .poison = listener->poison,
-        .queue_url = listener->plan->url,
-        .name = listener->plan->settings->name,
-        .timeout_ms = listener->delivery_context.http_timeout_ms,
-        .trouble = &listener->poisoning,
-        .moved = on_stored,
-        .rested = on_mover_rested,
-        .arg = listener,
-    });
 }
 
 static void make_clients(struct listener *listener)
@@ -519,43 +370,41 @@ struct listener *listener_new(const struct listener_context *context, struct gen
         .poison = listener->poison,
         .plan = plan,
         .right = &listener->right,
-        .waits = &listener->waits,
+        .setbacks = &listener->setbacks,
+        .waits = &listener->in_hand.waits,
         .lease_ms = plan->settings->lease_ms,
         .http_timeout_ms = generation_snapshot(generation)->settings->http->timeout_ms,
-        .poison_failed = on_poison_failed,
-        .spooled = on_spooled,
-        .settle_failed = on_settle_failed,
         .settling = on_settling,
         .ended = on_ended,
         .arg = listener,
     };
-    TAILQ_INIT(&listener->deliveries);
-    waits_init(&listener->waits, context->loop, &waits_events, listener);
+    in_hand_init(&listener->in_hand, context->loop, &waits_events, listener);
     timer_init(&listener->timer, context->loop, on_timer, listener);
     backoff_init(&listener->idle, plan->settings->poll_min_ms, plan->settings->poll_max_ms);
     retry_init(&listener->retry);
-    retry_init(&listener->poison_retry);
-    listener->mover = make_mover(listener);
+    setbacks_init(&listener->setbacks, &(struct setbacks_context){
+                                           .loop = context->loop,
+                                           .spool = context->spool,
+                                           .poison = listener->poison,
+                                           .plan = plan,
+                                           .timeout_ms = listener->delivery_context.http_timeout_ms,
+                                           .changed = on_setback,
+                                           .arg = listener,
+                                       });
     timer_set(&listener->timer, 0);
     return listener;
 }
 
 void listener_free(struct listener *listener)
 {
-    struct delivery_link *link;
-
     if (listener == NULL)
         return;
-    while ((link = TAILQ_FIRST(&listener->deliveries)) != NULL) {
-        TAILQ_REMOVE(&listener->deliveries, link, entry);
-        delivery_free(link->delivery);
-    }
+    in_hand_done(&listener->in_hand);
     queue_call_cancel(listener->get);
-    mover_free(listener->mover);
+    setbacks_done(&listener->setbacks);
     queue_free(listener->queue);
     queue_free(listener->poison);
     timer_done(&listener->timer);
-    waits_done(&listener->waits);
     generation_drop(listener->hooks_generation);
     generation_drop(listener->generation);
     free(listener);
@@ -566,28 +415,12 @@ const struct queue_plan *listener_plan(const struct listener *listener)
     return listener->plan;
 }
 
-/* Calls act for each delivery; act may end any of them but those behind it in the list. */
-static void each_delivery(struct listener *listener, void (*act)(struct delivery *delivery))
-{
-    struct delivery_link *link, *following;
-
-    for (link = TAILQ_FIRST(&listener->deliveries); link != NULL; link = following) {
-        following = TAILQ_NEXT(link, entry);
-        act(link->delivery);
-    }
-}
-
 void listener_use_hooks(struct listener *listener, struct generation *generation)
 {
-    struct delivery_link *link, *following;
-
     generation_keep(generation);
     generation_drop(listener->hooks_generation);
     listener->hooks_generation = generation;
-    for (link = TAILQ_FIRST(&listener->deliveries); link != NULL; link = following) {
-        following = TAILQ_NEXT(link, entry);
-        delivery_rematch(link->delivery, generation);
-    }
+    in_hand_rematch(&listener->in_hand, generation);
 }
 
 void listener_hold(struct listener *listener, bool held)
@@ -602,9 +435,7 @@ void listener_hold(struct listener *listener, bool held)
 void listener_poll_now(struct listener *listener)
 {
     retry_reset(&listener->retry);
-    retry_reset(&listener->poison_retry);
-    listener->poison_until_ms = 0;
-    mover_hurry(listener->mover);
+    setbacks_hurry(&listener->setbacks);
     backoff_reset(&listener->idle);
     timer_set(&listener->timer, 0);
 }
@@ -618,15 +449,15 @@ void listener_refresh(struct listener *listener)
 
 void listener_look_at_spool(struct listener *listener)
 {
-    mover_look(listener->mover);
+    mover_look(listener->setbacks.mover);
 }
 
 void listener_drain(struct listener *listener)
 {
     listener->draining = true;
     timer_clear(&listener->timer);
-    mover_drain(listener->mover);
-    each_delivery(listener, delivery_drain);
+    mover_drain(listener->setbacks.mover);
+    in_hand_each(&listener->in_hand, delivery_drain);
 }
 
 void listener_interrupt(struct listener *listener)
@@ -634,18 +465,19 @@ void listener_interrupt(struct listener *listener)
     listener_drain(listener);
     /* What it may have taken comes again after its lease. */
     queue_call_cancel(take(listener->get));
-    mover_interrupt(listener->mover);
-    each_delivery(listener, delivery_interrupt);
+    mover_interrupt(listener->setbacks.mover);
+    in_hand_each(&listener->in_hand, delivery_interrupt);
 }
 
 bool listener_is_idle(const struct listener *listener)
 {
-    return listener->in_hand == 0 && listener->get == NULL && !mover_is_busy(listener->mover);
+    return listener->in_hand.count == 0 && listener->get == NULL &&
+           !mover_is_busy(listener->setbacks.mover);
 }
 
 bool listener_has_nothing(const struct listener *listener)
 {
-    return listener->in_hand == listener->waits.count;
+    return listener->in_hand.count == listener->in_hand.waits.count;
 }
 
 bool listener_has_answered(const struct listener *listener)
@@ -656,7 +488,7 @@ bool listener_has_answered(const struct listener *listener)
 bool listener_is_empty(const struct listener *listener)
 {
     return listener->empty && listener->get == NULL && listener_has_nothing(listener) &&
-           !mover_is_busy(listener->mover);
+           !mover_is_busy(listener->setbacks.mover);
 }
 
 unsigned listener_failures(const struct listener *listener, const struct err **ret_err)
@@ -667,15 +499,13 @@ unsigned listener_failures(const struct listener *listener, const struct err **r
 
 const char *listener_trouble(const struct listener *listener)
 {
-    const struct trouble *const troubles[] = {&listener->poisoning, &listener->deleting,
-                                              &listener->hiding};
+    const char *trouble;
 
     if (listener->getting.failures > 0)
         return listener->failure.text;
-    for (unsigned i = 0; i < array_size(troubles); i++) {
-        if (trouble_reason(troubles[i]) != NULL)
-            return trouble_reason(troubles[i]);
-    }
+    trouble = setbacks_trouble(&listener->setbacks);
+    if (trouble != NULL)
+        return trouble;
     return update_right_trouble(&listener->right);
 }
 
@@ -688,5 +518,5 @@ bool listener_is_alive(const struct listener *listener)
 void listener_count(const struct listener *listener, struct listener_counts *ret_counts)
 {
     *ret_counts = listener->counts;
-    ret_counts->in_hand = listener->in_hand;
+    ret_counts->in_hand = listener->in_hand.count;
 }

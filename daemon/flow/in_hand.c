@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/* The deliveries that one listener has in hand. */
+#include "flow/in_hand.h"
+
+#include <string.h>
+
+#include "azure/queue.h"
+#include "base/alloc.h"
+
+/* Messages that are being settled take no place among `parallel`, up to this many. */
+#define MAX_SETTLING 64
+
+void in_hand_init(struct in_hand *in_hand, struct loop *loop, const struct waits_events *events,
+                  void *arg)
+{
+    *in_hand = (struct in_hand){0};
+    TAILQ_INIT(&in_hand->deliveries);
+    waits_init(&in_hand->waits, loop, events, arg);
+}
+
+void in_hand_done(struct in_hand *in_hand)
+{
+    struct delivery_link *link;
+
+    while ((link = TAILQ_FIRST(&in_hand->deliveries)) != NULL) {
+        TAILQ_REMOVE(&in_hand->deliveries, link, entry);
+        delivery_free(link->delivery);
+    }
+    waits_done(&in_hand->waits);
+}
+
+void in_hand_add(struct in_hand *in_hand, struct delivery *delivery)
+{
+    TAILQ_INSERT_TAIL(&in_hand->deliveries, delivery_link(delivery), entry);
+    in_hand->count++;
+    if (delivery_has_place(delivery))
+        in_hand->active++;
+}
+
+void in_hand_take_out(struct in_hand *in_hand, struct delivery *delivery)
+{
+    if (delivery_has_place(delivery))
+        in_hand->active--;
+    TAILQ_REMOVE(&in_hand->deliveries, delivery_link(delivery), entry);
+    in_hand->count--;
+}
+
+void in_hand_leave_place(struct in_hand *in_hand)
+{
+    in_hand->active--;
+}
+
+void in_hand_take_place(struct in_hand *in_hand)
+{
+    in_hand->active++;
+}
+
+unsigned in_hand_room(const struct in_hand *in_hand, unsigned parallel)
+{
+    unsigned settling = in_hand->count - in_hand->active - in_hand->waits.count;
+
+    if (in_hand->active >= parallel || settling >= MAX_SETTLING)
+        return 0;
+    return min_of(parallel - in_hand->active, QUEUE_MAX_GET);
+}
+
+struct delivery *in_hand_find(const struct in_hand *in_hand, const char *message_id)
+{
+    struct delivery_link *link;
+
+    TAILQ_FOREACH (link, &in_hand->deliveries, entry) {
+        if (!delivery_is_settling(link->delivery) &&
+            strcmp(delivery_message_id(link->delivery), message_id) == 0)
+            return link->delivery;
+    }
+    return NULL;
+}
+
+void in_hand_each(struct in_hand *in_hand, void (*act)(struct delivery *delivery))
+{
+    struct delivery_link *link, *following;
+
+    for (link = TAILQ_FIRST(&in_hand->deliveries); link != NULL; link = following) {
+        following = TAILQ_NEXT(link, entry);
+        act(link->delivery);
+    }
+}
+
+void in_hand_rematch(struct in_hand *in_hand, struct generation *generation)
+{
+    struct delivery_link *link, *following;
+
+    for (link = TAILQ_FIRST(&in_hand->deliveries); link != NULL; link = following) {
+        following = TAILQ_NEXT(link, entry);
+        delivery_rematch(link->delivery, generation);
+    }
+}
