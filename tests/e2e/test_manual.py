@@ -180,7 +180,8 @@ def test_every_event_is_in_the_page():
 
 def test_every_reason_of_poison_is_in_the_page():
     reasons = set(re.findall(r'"([a-z]+-[a-z0-9-]+)"', source("event/event.c") + source("event/custom_vision.c")))
-    reasons |= set(re.findall(r'\bpoison\(delivery, "([\w-]+)"', source("flow/delivery.c")))
+    for name in ("delivery", "ending", "keeping"):
+        reasons |= set(re.findall(r'\bending_poison\(delivery, "([\w-]+)"', source(f"flow/{name}.c")))
     reasons |= set(re.findall(r'\breject\(step, "([\w-]+)"', source("flow/dispatch.c")))
     assert len(reasons) >= 15
     page = built("cvnotifyd.yaml.5").read_text()
