@@ -173,11 +173,13 @@ static bool read_boot(struct roster *roster, struct err *err)
     return true;
 }
 
-static bool open_file(struct roster *roster, struct err *err)
+static bool open_file(const struct roster *roster, int *ret_fd, struct err *err)
 {
-    roster->fd = open(roster->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
-    if (roster->fd < 0)
+    int fd = open(roster->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+
+    if (fd < 0)
         return err_set_errno(err, ERR_HOST, errno, "can not open %s", roster->path);
+    *ret_fd = fd;
     return true;
 }
 
@@ -188,8 +190,8 @@ bool roster_open(const char *directory, struct roster **ret_roster, struct err *
     roster->path = xasprintf("%s/runs", directory);
     roster->fd = -1;
     pthread_mutex_init(&roster->lock, NULL);
-    if (!read_boot(roster, err) || !open_file(roster, err) || !find_living(roster, err) ||
-        !shrink(roster, err)) {
+    if (!read_boot(roster, err) || !open_file(roster, &roster->fd, err) ||
+        !find_living(roster, err) || !shrink(roster, err)) {
         roster_close(roster);
         return false;
     }
@@ -214,6 +216,43 @@ const struct roster_run *roster_found(const struct roster *roster, unsigned *ret
 {
     *ret_count = roster->found_count;
     return roster->found;
+}
+
+/* --- deleted in use --- */
+
+static bool is_in_place(const struct roster *roster)
+{
+    struct stat ours, there;
+
+    return fstat(roster->fd, &ours) == 0 && lstat(roster->path, &there) == 0 &&
+           ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
+}
+
+static bool copy_slots(const struct roster *roster, int to)
+{
+    struct roster_record record;
+    const ssize_t size = sizeof(record);
+
+    if (ftruncate(to, 0) < 0)
+        return false;
+    for (unsigned slot = 0; slot < roster->slots; slot++) {
+        if (pread(roster->fd, &record, sizeof(record), place_of(slot)) != size ||
+            pwrite(to, &record, sizeof(record), place_of(slot)) != size)
+            return false;
+    }
+    return true;
+}
+
+/* A new file, under the number that slots in use know. */
+static bool write_anew(struct roster *roster, struct err *err)
+{
+    autoclose int fd = -1;
+
+    if (!open_file(roster, &fd, err))
+        return false;
+    if (!copy_slots(roster, fd) || dup3(fd, roster->fd, O_CLOEXEC) < 0)
+        return err_set_errno(err, ERR_HOST, errno, "can not write %s", roster->path);
+    return true;
 }
 
 /* --- a run's slot --- */
@@ -249,6 +288,8 @@ bool roster_take(struct roster *roster, int64_t grace_ms, const char *hook, cons
 {
     unsigned number;
 
+    if (!is_in_place(roster) && !write_anew(roster, err))
+        return false;
     while (!take_free(roster, &number)) {
         if (!grow(roster, err))
             return false;

@@ -15,7 +15,7 @@
  * or not ours: it is free.
  *
  * One process owns the file. It does no locking; whoever opens it has made sure that no other daemon
- * has this directory.
+ * has this directory. A file that is deleted or replaced meanwhile is written anew before the next run.
  */
 #ifndef LOOP_ROSTER_H
 #define LOOP_ROSTER_H

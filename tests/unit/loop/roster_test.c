@@ -410,6 +410,45 @@ static void without_room_there_is_no_slot(void **state)
     take_slot(fixture->before, &slot);
 }
 
+static void a_file_that_is_deleted_in_use_is_written_anew(void **state)
+{
+    struct fixture *fixture = *state;
+    struct roster_slot early;
+
+    take_slot(fixture->before, &early);
+    leave_run(fixture, SLEEPER, 0);
+    assert_int_equal(unlink(fixture->path), 0);
+    leave_run(fixture, SLEEPER, 0);
+    leave_run_in(fixture, SLEEPER, NULL, &early); /* whose slot was taken before */
+    assert_int_equal(found_now(fixture), 3);
+}
+
+static void a_file_that_is_replaced_in_use_is_written_anew(void **state)
+{
+    static const char garbage[100000];
+    struct fixture *fixture = *state;
+
+    leave_run(fixture, SLEEPER, 0);
+    assert_int_equal(unlink(fixture->path), 0);
+    write_bytes(fixture, garbage, sizeof(garbage), 0);
+    leave_run(fixture, SLEEPER, 0);
+    assert_int_equal(file_size(fixture), 4096);
+    assert_int_equal(found_now(fixture), 2);
+}
+
+static void where_it_can_not_be_written_anew_there_is_no_slot(void **state)
+{
+    struct fixture *fixture = *state;
+    struct roster_slot slot;
+    struct err err;
+
+    assert_int_equal(unlink(fixture->path), 0);
+    assert_int_equal(mkdir(fixture->path, 0700), 0);
+    assert_false(roster_take(fixture->before, 0, NULL, NULL, &slot, &err));
+    assert_int_equal(err.code, ERR_HOST);
+    assert_non_null(strstr(err.text, fixture->path));
+}
+
 static void a_slot_that_can_not_be_written_is_not_signed(void **state)
 {
     struct fixture *fixture = *state;
@@ -460,6 +499,9 @@ int main(void)
         TEST(without_its_directory_it_can_not_be_opened),
         TEST(another_thing_in_its_place_is_refused),
         TEST(without_room_there_is_no_slot),
+        TEST(a_file_that_is_deleted_in_use_is_written_anew),
+        TEST(a_file_that_is_replaced_in_use_is_written_anew),
+        TEST(where_it_can_not_be_written_anew_there_is_no_slot),
         TEST(a_slot_that_can_not_be_written_is_not_signed),
         TEST(whose_daemon_is_gone_does_not_go_on),
     };
