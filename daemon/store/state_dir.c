@@ -56,8 +56,9 @@ bool state_dir_claim(const char *path, int *lock_fd, struct err *err)
     if (is_current(*lock_fd, lock))
         return true;
     if (mkdir(path, 0700) < 0 && errno != EEXIST)
-        return err_set_errno(err, is_wrong_place(errno) ? ERR_CONFIG : ERR_HOST, errno,
-                             "can not make state_dir %s", path);
+        return err_set(err, is_wrong_place(errno) ? ERR_CONFIG : ERR_HOST,
+                       "can not make state_dir %s: %s%s", path, strerror(errno),
+                       errno == ENOENT ? "; make the directory above it first" : "");
     autoclose int fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return err_set_errno(err, ERR_HOST, errno, "can not write in state_dir: %s", lock);

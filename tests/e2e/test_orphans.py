@@ -171,5 +171,6 @@ def test_a_state_dir_that_can_not_be_used_keeps_the_daemon_from_starting(place, 
     result = run("-c", path)
     # then it says so, with a status that tells the service manager that no further try helps
     assert result.returncode == 78
-    assert f"can not make state_dir {place}/no/where: No such file" in result.stdout + result.stderr
+    told = f"can not make state_dir {place}/no/where: No such file or directory; make the directory above it first"
+    assert told in result.stdout + result.stderr
     assert not fake.requests
