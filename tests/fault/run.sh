@@ -12,4 +12,4 @@ export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:strict_string_checks=1:detect
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 export PYTHONDONTWRITEBYTECODE=1
 export CVNOTIFYD=$PWD/$build/cvnotifyd
-exec /usr/bin/python3 -m pytest tests/fault -q -p no:cacheprovider -n "${CHECK_JOBS:-4}" "$@"
+exec /usr/bin/python3 -m pytest tests/fault -q -rs -p no:cacheprovider -n "${CHECK_JOBS:-4}" "$@"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Runs all tests of a build: each unit program, the check of includes, the fuzz targets of build/fuzz for a
 # few inputs each, the end-to-end tests, the short part of the fault bench. Ends on one line, `N passed, N failed`,
-# and with status 1 if any failed.
+# and with status 1 if any failed. A test that was skipped has not passed: it is named, and counts as failed.
 # usage: check.sh BUILD [pytest arguments]
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -16,11 +16,11 @@ export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 export PYTHONDONTWRITEBYTECODE=1
 export CVNOTIFYD=${CVNOTIFYD:-$PWD/$build/cvnotifyd}
 
-# Sums cmocka's counts of one kind (PASSED or FAILED) in a program's output.
-count() { sed -nE "s/^\[  $1  \] ([0-9]+) test.*/\1/p" "$2" | awk '{ n += $1 } END { print n + 0 }'; }
+# Sums cmocka's counts of one kind (PASSED, FAILED or SKIPPED) in a program's output.
+count() { sed -nE "s/^\[  $1 +\] ([0-9]+) test.*/\1/p" "$2" | awk '{ n += $1 } END { print n + 0 }'; }
 
 unit() {
-    local program=$1 out=$1.out status good bad
+    local program=$1 out=$1.out status good bad skipped
     timeout "${UNIT_TIMEOUT:-120}" "${under[@]}" "$program" >"$out" 2>&1
     status=$?
     good=$(count PASSED "$out") bad=$(count FAILED "$out")
@@ -29,7 +29,12 @@ unit() {
         cat "$out"
         echo "unit ${program#"$build/unit/"}: status $status"
     fi
-    passed=$((passed + good)) failed=$((failed + bad))
+    skipped=$(count SKIPPED "$out")
+    if [ "$skipped" -gt 0 ]; then
+        echo "unit ${program#"$build/unit/"}: skipped, which counts as failed:"
+        sed -nE 's/^\[  SKIPPED +\] ([a-z].*)/    \1/p' "$out" | sort -u
+    fi
+    passed=$((passed + good)) failed=$((failed + bad + skipped))
 }
 
 # From the seeds alone, whatever `make fuzz` has gathered, so that it takes the same time everywhere.
@@ -55,14 +60,15 @@ pytests() {
         n=$(grep -oE "<testsuite [^>]*" "$report" 2>/dev/null | grep -oE " $word=\"[0-9]+\"" | head -n 1 | tr -dc 0-9)
         of[$word]=${n:-0}
     done
-    local bad=$((of[failures] + of[errors]))
+    local bad=$((of[failures] + of[errors] + of[skipped]))
+    [ "${of[skipped]}" -eq 0 ] || echo "${of[skipped]} skipped, which counts as failed"
+    n=$((of[tests] - bad))
     [ "$status" -ne 0 ] && [ "$bad" -eq 0 ] && bad=1
-    n=$((of[tests] - of[failures] - of[errors] - of[skipped]))
     passed=$((passed + (n > 0 ? n : 0))) failed=$((failed + bad))
 }
 
 e2e() {
-    pytests e2e /usr/bin/python3 -m pytest tests/e2e -q -p no:cacheprovider -n "${CHECK_JOBS:-4}" "$@"
+    pytests e2e /usr/bin/python3 -m pytest tests/e2e -q -rs -p no:cacheprovider -n "${CHECK_JOBS:-4}" "$@"
 }
 
 programs=$(find "$build/unit" -type f -name '*_test' ! -path "*/${UNIT_EXCEPT:-}" -perm -u+x 2>/dev/null | sort)
