@@ -5,12 +5,13 @@ import os
 import pathlib
 import re
 import signal
+import sqlite3
 import subprocess
 
 import pytest
 
 from support import messages
-from support.daemon import ROOT, program, run
+from support.daemon import ROOT, exec_hook, program, run, write_config
 from test_examples import ENVIRONMENT, known_settings, put_in_place
 
 DAEMON = ROOT / "daemon"
@@ -106,6 +107,22 @@ def test_the_replay_of_the_manual_works(queue):
     # then its message is in the queue again, and what can not be helped stays
     assert [json.loads(m.content) for m in queue.visible()] == [message]
     assert queue.poison().count() == 2
+
+
+def test_the_look_into_the_ledger_of_the_manual_works(place, queue):
+    # given a message that was done
+    message = queue.post(messages.training())
+    state = place / "state"
+    write_config(place / "once.yaml", {"state_dir": str(state), "queues": [queue.config()],
+                                       "hooks": [exec_hook("show", "*", "/bin/true")]}, place)
+    result = run("--once", "-c", place / "once.yaml")
+    assert result.returncode == 0, result.stderr
+    # when the page's question is asked
+    (question,) = re.findall(r'sqlite3 /tmp/ledger.db "([^"]*)"', literal("cvnotifyd.8", "ledger"))
+    with sqlite3.connect(state / "ledger.db") as connection:
+        rows = connection.execute(question).fetchall()
+    # then it answers
+    assert rows == [(message, "training.completed", "done", "show", "done", 0, 0)]
 
 
 def test_there_are_examples_to_check():
