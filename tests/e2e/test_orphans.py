@@ -120,10 +120,18 @@ def test_a_stop_does_not_wait_for_them(fake, daemon, linger):
     wait_until(events.is_empty, 20, "the message to be done")
 
 
-def test_a_run_that_ended_before_the_kill_is_nobodys(fake, daemon, scripts):
+@pytest.fixture
+def job(place):
+    """Where a hook writes the process that it leaves behind, which is ended with the test."""
+    path = place / "job"
+    yield path
+    if path.exists():
+        process.kill_quietly(int(path.read_text()))
+
+
+def test_a_run_that_ended_before_the_kill_is_nobodys(fake, daemon, scripts, job):
     # given a daemon whose runs have ended, though one left a job behind
     events = fake.queue()
-    job = scripts.place / "job"
     command = scripts.recording("leave", f"sleep 300 >/dev/null 2>&1 </dev/null & echo $! > '{job}'")
     running = daemon({"queues": [events.config()], "hooks": [exec_hook("leave", "*", command)]})
     events.post(messages.training())
@@ -133,9 +141,7 @@ def test_a_run_that_ended_before_the_kill_is_nobodys(fake, daemon, scripts):
     running.restart().wait_ready()
     # then there is nothing to end, and the job goes on
     assert not running.logged("outlived")
-    pid = int(job.read_text())
-    assert process.is_alive(pid)
-    process.kill_quietly(pid)
+    assert process.is_alive(int(job.read_text()))
 
 
 @pytest.mark.parametrize("garbage", [b"\0" * 4096, b"runs\n" * 500, bytes(range(256)) * 17], ids=["zeros", "text", "bytes"])

@@ -190,7 +190,7 @@ def test_a_hook_that_is_edited_meanwhile_is_the_same_step(place, fake, scripts, 
     assert [(r.hook, r.attempt) for r in scripts.runs()] == [("one", "1"), ("two", "1"), ("two", "2")]
 
 
-def test_a_rejection_that_could_not_be_put_on_record_still_goes_to_poison(place, fake, scripts, daemon):
+def test_a_rejection_whose_poison_record_could_not_be_stored_goes_to_poison_after_a_kill(place, fake, scripts, daemon):
     # given a hook that rejects, and a poison queue that takes nothing
     queue = fake.queue()
     full = fake.answer("Put", error(503, "ServerBusy"))

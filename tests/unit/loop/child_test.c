@@ -69,7 +69,7 @@ static void who_ignores_term_is_killed_after_the_grace(void **state)
 {
     struct run run;
 
-    run_shell(&run, *state, "trap '' TERM; while :; do sleep 1; done");
+    run_shell(&run, *state, "trap '' TERM; while [ -e /proc/$PPID ]; do sleep 1; done");
     run.spec.timeout_ms = 100;
     run.spec.grace_ms = 200;
     run_whole(&run);
@@ -82,7 +82,7 @@ static void a_timeout_stays_one_when_the_script_answers_with_zero(void **state)
 {
     struct run run;
 
-    run_shell(&run, *state, "trap 'exit 0' TERM; while :; do sleep 0.02; done");
+    run_shell(&run, *state, "trap 'exit 0' TERM; while [ -e /proc/$PPID ]; do sleep 0.02; done");
     run.spec.timeout_ms = 200;
     run_whole(&run);
     assert_int_equal(run.result.end, CHILD_TIMED_OUT);
@@ -93,7 +93,8 @@ static void a_stop_that_the_script_answers_with_zero_is_an_exit(void **state)
 {
     struct run run;
 
-    run_shell(&run, *state, "trap 'exit 0' TERM; echo ready; while :; do sleep 0.02; done");
+    run_shell(&run, *state,
+              "trap 'exit 0' TERM; echo ready; while [ -e /proc/$PPID ]; do sleep 0.02; done");
     run.stop_at_line = true;
     run_whole(&run);
     assert_int_equal(run.result.end, CHILD_EXITED);
@@ -105,7 +106,8 @@ static void a_stop_that_the_script_answers_otherwise_is_a_stop(void **state)
 {
     struct run run;
 
-    run_shell(&run, *state, "trap 'exit 65' TERM; echo ready; while :; do sleep 0.02; done");
+    run_shell(&run, *state,
+              "trap 'exit 65' TERM; echo ready; while [ -e /proc/$PPID ]; do sleep 0.02; done");
     run.stop_at_line = true;
     run_whole(&run);
     assert_int_equal(run.result.end, CHILD_STOPPED);
@@ -127,7 +129,7 @@ static void a_stop_kills_who_ignores_it(void **state)
 {
     struct run run;
 
-    run_shell(&run, *state, "trap '' TERM; echo ready; while :; do sleep 1; done");
+    run_shell(&run, *state, "trap '' TERM; echo ready; while [ -e /proc/$PPID ]; do sleep 1; done");
     run.stop_at_line = true;
     run.spec.grace_ms = 50;
     run_whole(&run);
@@ -139,7 +141,7 @@ static void without_grace_the_kill_comes_at_once(void **state)
 {
     struct run run;
 
-    run_shell(&run, *state, "trap '' TERM; echo ready; while :; do sleep 1; done");
+    run_shell(&run, *state, "trap '' TERM; echo ready; while [ -e /proc/$PPID ]; do sleep 1; done");
     run.stop_at_line = true;
     run.spec.grace_ms = 0;
     run_whole(&run);
@@ -176,7 +178,8 @@ static void stopping_again_changes_nothing(void **state)
 {
     struct run run;
 
-    run_shell(&run, *state, "trap 'exit 7' TERM; echo a; echo b; while :; do sleep 0.02; done");
+    run_shell(&run, *state,
+              "trap 'exit 7' TERM; echo a; echo b; while [ -e /proc/$PPID ]; do sleep 0.02; done");
     run.stop_at_line = true; /* twice */
     run_whole(&run);
     assert_int_equal(run.result.end, CHILD_STOPPED);
@@ -573,7 +576,7 @@ static void a_script_that_ends_well_after_a_stop_leaves_nobody(void **state)
 
     run_shell(&run, *state,
               "trap 'exit 0' TERM; (trap '' TERM; exec sleep 60) & sleep 0.1; echo $!;"
-              "while :; do sleep 0.02; done");
+              "while [ -e /proc/$PPID ]; do sleep 0.02; done");
     run.stop_at_line = true;
     run.spec.grace_ms = 200;
     run_whole(&run);

@@ -10,7 +10,7 @@
 #include "loop/orphans.h"
 
 #define SLEEPER  "echo ready; exec sleep 60"
-#define STUBBORN "trap '' TERM; echo ready; while :; do sleep 1; done"
+#define STUBBORN "trap '' TERM; echo ready; while [ -e /proc/$PPID ]; do sleep 1; done"
 
 static struct buf logged; /* lines of level, sentence, fields */
 
@@ -137,8 +137,10 @@ static void all_of_them_have_ended_then(void **state)
     struct ending ending;
 
     leave_run(fixture, SLEEPER, DEADLINE_MS);
-    leave_run(fixture, "trap 'sleep 0.3; exit' TERM; echo ready; while :; do sleep 0.01; done",
-              DEADLINE_MS);
+    leave_run(
+        fixture,
+        "trap 'sleep 0.3; exit' TERM; echo ready; while [ -e /proc/$PPID ]; do sleep 0.01; done",
+        DEADLINE_MS);
     leave_run(fixture, SLEEPER, DEADLINE_MS);
     end_all(&ending, fixture);
     assert_int_equal(ending.alive, 0);
@@ -208,7 +210,8 @@ static void who_is_left_in_the_group_has_the_grace(void **state)
     struct ending ending;
 
     leave_run(fixture,
-              "(trap 'sleep 0.2; echo cleaned; exit' TERM; echo ready; while :; do sleep 0.01; "
+              "(trap 'sleep 0.2; echo cleaned; exit' TERM; echo ready; while [ -e /proc/$PPID ]; "
+              "do sleep 0.01; "
               "done) & exec sleep 60",
               DEADLINE_MS);
     end_all(&ending, fixture);
@@ -227,7 +230,8 @@ static void who_is_left_and_ignores_term_is_killed(void **state)
     struct ending ending;
 
     leave_run(fixture,
-              "(trap '' TERM; echo ready; while :; do sleep 1; done) & trap - TERM; wait; exit",
+              "(trap '' TERM; echo ready; while [ -e /proc/$PPID ]; do sleep 1; done) & trap - "
+              "TERM; wait; exit",
               300);
     end_all(&ending, fixture);
     assert_true(ending.took_ms >= 300);
