@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 
 from service import LOGS, call
 from support import messages
@@ -11,6 +12,7 @@ from support.azurite import ACCOUNT
 from support.daemon import exec_hook
 from support.wait import wait_until
 
+STATE = pathlib.Path("/var/lib/cvnotifyd")
 FILE = {"name": "keep", "on": ["*"], "file": {"path": str(LOGS / "events.jsonl")}}
 SYSLOG = {"name": "tell", "on": ["*"], "syslog": {"facility": "local3", "level": "notice", "ident": "cv-told"}}
 
@@ -32,6 +34,35 @@ def test_a_message_runs_a_program_a_file_and_syslog(either, azurite, queue, scri
     assert json.loads(line)["data"]["iterationId"] == document["Content"]["iterationId"]
     told = wait_until(lambda: either.entries(SYSLOG_IDENTIFIER="cv-told"), 5, "the line in syslog")
     assert told[0]["PRIORITY"] == "5" and message in told[0]["MESSAGE"]
+
+
+def test_what_was_done_outlives_a_crash(either, azurite, queue, scripts):
+    # given a SAS that does not cover the poison queue, a hook that is done, and one that is at work, the first time
+    either.drop_in("impatient", "RestartSec=100ms")
+    settings = {name: value for name, value in queue.config(sas=azurite.queue_sas(queue.name), lease="2s").items()
+                if name != "identity"}
+    either.start({"queues": [settings], "hooks": [
+        exec_hook("first", "*", scripts.recording("first")),
+        exec_hook("slow", "*", scripts.recording("slow", "[ $run -ge 2 ] || sleep 600"))]})
+    queue.post(messages.training())
+    wait_until(lambda: scripts.runs("slow"), 10, "the second hook to run")
+    # and a message that is poison, whose record is kept on this machine
+    queue.post("{oops}")
+    wait_until(lambda: list(STATE.glob("spool/*.json")), 10, "the record to be kept")
+    # when the daemon is killed
+    pid = either.pid()
+    os.kill(pid, signal.SIGKILL)
+    either.wait_restart(pid)
+    # then the first hook is not run again, and the record is still there
+    wait_until(queue.is_empty, 20, "the queue to be empty")
+    assert [r.hook for r in scripts.runs()] == ["first", "slow", "slow"]
+    assert len(list(STATE.glob("spool/*.json"))) == 1
+    assert not either.logged("can not be written")
+    # and all of it is the daemon's own
+    assert {path.name for path in STATE.iterdir()} >= {"ledger.db", "lock", "runs", "spool"}
+    assert (STATE.owner(), STATE.stat().st_mode & 0o7777) == ("cvnotifyd", 0o750)
+    for path in STATE.rglob("*"):
+        assert path.owner() == "cvnotifyd" and path.stat().st_mode & 0o077 == 0, path
 
 
 def test_the_journal_has_fields(either, queue, scripts):
