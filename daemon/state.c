@@ -112,6 +112,16 @@ static void on_broken(void *arg, const struct err *err, int64_t delay_ms)
     flow_hold(state->flow, FLOW_HOLD_LEDGER, true);
 }
 
+static void on_spool_looked(void *arg, const struct err *err)
+{
+    const struct state *state = arg;
+
+    if (err != NULL)
+        log_warning(NULL, "spool: %s", err->text);
+    if (spool_count(state->spool) > 0)
+        flow_look_at_spool(state->flow);
+}
+
 static void on_works(void *arg)
 {
     struct state *state = arg;
@@ -119,6 +129,8 @@ static void on_works(void *arg)
     all_well(state, "ledger can be written again");
     flow_hold(state->flow, FLOW_HOLD_LEDGER, false);
     open_roster(state);
+    /* Records may be in reach that were not before. It ends with the worker, before the flow does. */
+    (void)spool_look(state->spool, on_spool_looked, state);
 }
 
 static void on_mended(void *arg, const char *text)

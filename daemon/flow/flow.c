@@ -102,6 +102,14 @@ static void remove_station(struct flow *flow, struct station *station)
     free(station);
 }
 
+static void look_at_spool(struct flow *flow)
+{
+    struct station *station;
+
+    TAILQ_FOREACH (station, &flow->stations, entry)
+        listener_look_at_spool(station->listener);
+}
+
 /* Frees retired listeners that hold nothing any more. */
 static void sweep(void *arg)
 {
@@ -115,8 +123,7 @@ static void sweep(void *arg)
         flow->retired--;
         remove_station(flow, station);
     }
-    TAILQ_FOREACH (station, &flow->stations, entry)
-        listener_look_at_spool(station->listener);
+    look_at_spool(flow);
 }
 
 /* Says what of the spool nobody will move over. */
@@ -247,6 +254,12 @@ void flow_poll_now(struct flow *flow)
 
     TAILQ_FOREACH (station, &flow->stations, entry)
         listener_poll_now(station->listener);
+}
+
+void flow_look_at_spool(struct flow *flow)
+{
+    tell_of_spool(flow);
+    look_at_spool(flow);
 }
 
 void flow_hold(struct flow *flow, enum flow_hold reason, bool held)

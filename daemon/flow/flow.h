@@ -47,6 +47,8 @@ const struct snapshot *flow_snapshot(const struct flow *flow);
  * hooks are forgotten. */
 void flow_apply(struct flow *flow, struct snapshot *snapshot);
 void flow_poll_now(struct flow *flow);
+/* The spool may hold records that it did not hold before: they are moved. */
+void flow_look_at_spool(struct flow *flow);
 /* Puts a hold on all queues, those of later reloads too, or takes it away. While there is any, no Get is
  * sent, what is in hand goes on, and the flow is alive but not exhausted. Without the last, all queues
  * are polled at once. */

@@ -98,8 +98,8 @@ static void on_removed(void *arg, const struct err *err)
     mover->op = NULL;
     drop_record(mover);
     if (err != NULL)
-        log_err(FIELDS_OF(mover),
-                "poison record was moved, but %s; it is moved again after a restart", err->text);
+        log_err(FIELDS_OF(mover), "poison record was moved, but %s; it may be moved again",
+                err->text);
     step(mover);
 }
 

@@ -32,6 +32,7 @@ struct spool_op {
     char *content; /* to be written */
     size_t len;
     char *message_id, *text; /* that were read */
+    struct spool_list found;
     struct err err;
     bool cancelled;
     spool_done_fn *done;
@@ -96,6 +97,7 @@ static struct spool_op *op_new(struct spool *spool, const char *name, void (*run
     op->name = xstrdup(name);
     op->job = (struct worker_job){.run = run, .done = done, .arg = op};
     op->arg = arg;
+    spool_list_init(&op->found);
     return op;
 }
 
@@ -105,6 +107,7 @@ static void op_free(struct spool_op *op)
     free(op->content);
     free(op->message_id);
     free(op->text);
+    spool_list_done(&op->found);
     free(op);
 }
 
@@ -247,6 +250,35 @@ static void remove_done(void *arg)
 struct spool_op *spool_remove(struct spool *spool, const char *name, spool_done_fn *done, void *arg)
 {
     struct spool_op *op = op_new(spool, name, run_remove, remove_done, arg);
+
+    op->done = done;
+    worker_submit(spool->worker, &op->job);
+    return op;
+}
+
+static void run_look(void *arg)
+{
+    struct spool_op *op = arg;
+
+    spool_list_scan(&op->found, op->spool->directory, &op->err);
+}
+
+static void look_done(void *arg)
+{
+    struct spool_op *op = arg;
+    struct spool *spool = op->spool;
+    const struct err trouble = op->err;
+
+    spool_list_merge(&spool->list, &op->found);
+    if (str_equal(trouble.text, spool->trouble.text))
+        op->err = (struct err){.code = ERR_NONE};
+    spool->trouble = trouble;
+    tell(op);
+}
+
+struct spool_op *spool_look(struct spool *spool, spool_done_fn *done, void *arg)
+{
+    struct spool_op *op = op_new(spool, NULL, run_look, look_done, arg);
 
     op->done = done;
     worker_submit(spool->worker, &op->job);

@@ -41,7 +41,7 @@ struct spool *spool_open(struct worker *worker, const char *state_dir);
 /* After the worker's end. NULL is fine. */
 void spool_close(struct spool *spool);
 const char *spool_directory(const struct spool *spool);
-/* What spool_open found wrong: it can not be read, or holds what are no records and is left alone. NULL
+/* What was found wrong there: it can not be read, or holds what are no records and is left alone. NULL
  * when all is well. */
 const struct err *spool_trouble(const struct spool *spool);
 
@@ -64,9 +64,12 @@ struct spool_op *spool_next(struct spool *spool, const char *queue_url, spool_re
 /* Gives a claimed record back; `last` behind all others, so that it does not hold them up. */
 void spool_release(struct spool *spool, const char *name, bool last);
 /* Removes a claimed record's file. It is forgotten, also when the file can not be removed: then it is
- * found again at the next start. */
+ * found again later. */
 struct spool_op *spool_remove(struct spool *spool, const char *name, spool_done_fn *done,
                               void *arg);
+/* Looks again what is there, for the disk may have been out of reach: adds what was not known. The err is
+ * what spool_trouble then says, NULL when it said the same before. */
+struct spool_op *spool_look(struct spool *spool, spool_done_fn *done, void *arg);
 /* The callback will not fire; what was asked for is done all the same, a claim is given back. */
 void spool_cancel(struct spool_op *op);
 

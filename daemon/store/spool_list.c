@@ -87,6 +87,12 @@ static void add(struct spool_list *list, struct spool_entry *entry)
     list->bytes += entry->bytes;
 }
 
+static void entry_free(struct spool_entry *entry)
+{
+    free(entry->name);
+    free(entry);
+}
+
 void spool_list_add(struct spool_list *list, const char *name, int64_t bytes)
 {
     spool_list_remove(list, name);
@@ -102,8 +108,32 @@ void spool_list_remove(struct spool_list *list, const char *name)
     TAILQ_REMOVE(&list->entries, entry, link);
     list->count--;
     list->bytes -= entry->bytes;
-    free(entry->name);
-    free(entry);
+    entry_free(entry);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp((*(struct spool_entry *const *)a)->name, (*(struct spool_entry *const *)b)->name);
+}
+
+void spool_list_merge(struct spool_list *list, struct spool_list *from)
+{
+    autofree struct spool_entry **known = xcalloc(list->count + 1, sizeof(struct spool_entry *));
+    const unsigned known_count = list->count;
+    struct spool_entry *entry;
+    unsigned count = 0;
+
+    TAILQ_FOREACH (entry, &list->entries, link)
+        known[count++] = entry;
+    qsort(known, known_count, sizeof(struct spool_entry *), by_name);
+    while ((entry = TAILQ_FIRST(&from->entries)) != NULL) {
+        TAILQ_REMOVE(&from->entries, entry, link);
+        if (bsearch(&entry, known, known_count, sizeof(struct spool_entry *), by_name) == NULL)
+            add(list, entry);
+        else
+            entry_free(entry);
+    }
+    spool_list_init(from);
 }
 
 void spool_list_put_last(struct spool_list *list, struct spool_entry *entry)

@@ -31,6 +31,9 @@ void spool_list_done(struct spool_list *list);
  * there, ERR_NONE when all is well; a directory that is missing is. Blocks. */
 void spool_list_scan(struct spool_list *list, const char *directory, struct err *ret_trouble);
 
+/* Moves those that list does not know from one list into the other; the rest is dropped. */
+void spool_list_merge(struct spool_list *list, struct spool_list *from);
+
 struct spool_entry *spool_list_find(const struct spool_list *list, const char *name);
 /* The queue's oldest that nobody has claimed, or NULL. */
 struct spool_entry *spool_list_oldest(const struct spool_list *list, const char *queue_url);

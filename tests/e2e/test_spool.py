@@ -157,6 +157,26 @@ def test_killed_while_a_record_is_moved(fake, scripts, daemon):
     assert set(ids(queue)) == set(posted) and len(ids(queue)) <= 4
 
 
+def test_records_that_are_out_of_reach_at_the_start_are_moved_later(fake, scripts, daemon, place):
+    # given a record that was kept, and a state_dir that is away when the daemon starts again
+    queue = fake.queue()
+    fault = fake.answer("Put", REFUSED)
+    running = served_by(scripts, daemon, queue)
+    message = queue.post("{oops}")
+    wait_until(lambda: queue.is_empty() and len(files(running)) == 1, 15, "the record to be kept")
+    assert running.terminate() == 0
+    fault.lift()
+    (place / "state").rename(place / "away")
+    (place / "state").touch()
+    running.restart()
+    running.wait_logged("ledger can not be written", "Not a directory")
+    # when it is back
+    (place / "state").unlink()
+    (place / "away").rename(place / "state")
+    # then the record is moved
+    wait_until(lambda: ids(queue) == [message] and not files(running), 30, "the record to be moved")
+
+
 @pytest.mark.parametrize("obstacle", ["full", "no directory"])
 def test_where_the_spool_takes_nothing_the_message_stays(fake, scripts, daemon, place, obstacle):
     # given a poison queue that refuses, and a spool that is full, or can not be

@@ -413,6 +413,55 @@ static void a_place_that_is_none_is_told(void **state)
     assert_int_equal(spool_count(fixture->spool), 0);
 }
 
+/* The trouble that it tells of is in err. */
+static void look(struct fixture *fixture)
+{
+    forget(fixture);
+    fixture->inside = true;
+    assert_non_null(spool_look(fixture->spool, on_done, fixture));
+    fixture->inside = false;
+    run_until_stopped(fixture->loop);
+}
+
+static void what_was_out_of_reach_is_found_later(void **state)
+{
+    struct fixture *fixture = *state;
+    autofree char *away = xasprintf("%s.away", fixture->state);
+
+    assert_int_equal(put(fixture, QUEUE, "a", "1"), ERR_NONE);
+    assert_int_equal(put(fixture, QUEUE, "b", "2"), ERR_NONE);
+    date_file(fixture, "a", 1);
+    int64_t bytes = spool_bytes(fixture->spool);
+    assert_int_equal(rename(fixture->state, away), 0);
+    open_again(fixture);
+    assert_int_equal(spool_count(fixture->spool), 0);
+    assert_int_equal(rename(away, fixture->state), 0);
+    assert_int_equal(put(fixture, QUEUE, "b", "3"), ERR_NONE);
+    /* What is known already stays one, claimed or not. */
+    assert_true(next(fixture, QUEUE));
+    look(fixture);
+    assert_int_equal(fixture->err.code, ERR_NONE);
+    assert_int_equal(spool_count(fixture->spool), 2);
+    assert_int_equal(spool_bytes(fixture->spool), bytes);
+    assert_true(next(fixture, QUEUE));
+    assert_string_equal(fixture->text, "1");
+    assert_false(next(fixture, QUEUE));
+}
+
+static void trouble_that_a_later_look_finds_is_told_once(void **state)
+{
+    struct fixture *fixture = *state;
+
+    assert_int_equal(put(fixture, QUEUE, "id-1", "text"), ERR_NONE);
+    write_file(fixture, "notes.txt", "by hand");
+    look(fixture);
+    assert_non_null(strstr(fixture->err.text, "notes.txt"));
+    assert_non_null(spool_trouble(fixture->spool));
+    look(fixture);
+    assert_int_equal(fixture->err.code, ERR_NONE);
+    assert_non_null(spool_trouble(fixture->spool));
+}
+
 static void what_is_cancelled_is_written_all_the_same(void **state)
 {
     struct fixture *fixture = *state;
@@ -445,6 +494,8 @@ int main(void)
         TEST(it_holds_no_more_than_so_many_bytes),
         TEST(a_disk_that_refuses_leaves_nothing_behind),
         TEST(a_place_that_is_none_is_told),
+        TEST(what_was_out_of_reach_is_found_later),
+        TEST(trouble_that_a_later_look_finds_is_told_once),
         TEST(what_is_cancelled_is_written_all_the_same),
     };
 
