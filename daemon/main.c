@@ -36,6 +36,7 @@
 #define READY_AFTER_MS  10000
 #define STATUS_EVERY_MS 2000 /* at most so often, and only when something happened */
 #define ONCE_TRIES      5
+#define SLOW_MS         30000 /* a disk that takes so long for one thing is told of */
 #define SETTLING_MS     50000 /* what an end may take beside hooks: requests, disks */
 
 enum phase {
@@ -51,6 +52,7 @@ struct daemon {
     int exit_status;
     struct loop *loop;
     struct worker *worker;
+    bool is_slow; /* one thing that it does takes longer than SLOW_MS */
     struct children *children;
     struct state *state;
     int64_t started_ms; /* wall clock */
@@ -234,7 +236,8 @@ static void tell_status(const struct daemon *daemon)
     const char *words;
     bool broken = state_trouble(daemon->state, &words) > 0;
 
-    systemd_status("%s%s%s", status, broken ? "; state_dir: " : "", broken ? words : "");
+    systemd_status("%s%s%s%s", status, broken ? "; state_dir: " : "", broken ? words : "",
+                   daemon->is_slow ? "; a disk does not answer" : "");
 }
 
 static void become_ready(struct daemon *daemon)
@@ -298,6 +301,22 @@ static void status_changed(struct daemon *daemon)
 {
     if (!timer_is_set(&daemon->status_timer))
         timer_set(&daemon->status_timer, STATUS_EVERY_MS);
+}
+
+/* state_dir, a file hook's file, a program's directory: all wait for it. */
+static void on_slow(void *arg, bool is_slow)
+{
+    struct daemon *daemon = arg;
+
+    daemon->is_slow = is_slow;
+    if (is_slow)
+        log_err(NULL,
+                "a disk or network file system has not answered for %d s: no hook begins or ends "
+                "until it does; messages in hand stay leased",
+                SLOW_MS / 1000);
+    else
+        log_info(NULL, "the disk answers again");
+    status_changed(daemon);
 }
 
 static void on_watchdog(void *arg)
@@ -482,6 +501,7 @@ static bool build(struct daemon *daemon, struct snapshot *snapshot, struct err *
     daemon->started_ms = clock_wall_ms();
     daemon->loop = loop_new();
     daemon->worker = worker_new(daemon->loop);
+    worker_on_slow(daemon->worker, SLOW_MS, on_slow, daemon);
     daemon->children = children_new(daemon->loop, daemon->worker);
     daemon->state = state_open(&(struct state_context){.loop = daemon->loop,
                                                        .worker = daemon->worker,

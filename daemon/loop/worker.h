@@ -7,6 +7,9 @@
 #ifndef LOOP_WORKER_H
 #define LOOP_WORKER_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 struct loop;
 struct worker;
 
@@ -18,6 +21,10 @@ struct worker_job {
 };
 
 struct worker *worker_new(struct loop *loop);
+/* Asks to be told, from the loop, when one job takes longer than slow_ms: true then, false when it has
+ * ended after all. */
+void worker_on_slow(struct worker *worker, int64_t slow_ms, void (*slow)(void *arg, bool is_slow),
+                    void *arg);
 /* Ends the thread once what was submitted has run, and completes it: done fires from here. What a
  * done submits is run and completed here too. NULL is fine. */
 void worker_free(struct worker *worker);

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "loop/worker.h"
@@ -19,6 +20,10 @@ struct fixture {
     unsigned ran, completed;
     unsigned stop_at;
     unsigned more; /* jobs that a completion submits */
+    unsigned slow; /* how often a job was said to be */
+    bool is_slow;
+    bool works_again;      /* it may end */
+    pthread_mutex_t mutex; /* of works_again */
     bool in_order;
     bool good_threads;
     bool signals_blocked;
@@ -37,6 +42,7 @@ static int set_up(void **state)
     fixture->loop = loop_new();
     fixture->worker = worker_new(fixture->loop);
     fixture->ours = pthread_self();
+    pthread_mutex_init(&fixture->mutex, NULL);
     fixture->in_order = fixture->good_threads = fixture->signals_blocked = true;
     *state = fixture;
     return 0;
@@ -48,6 +54,7 @@ static int tear_down(void **state)
 
     worker_free(fixture->worker);
     loop_free(fixture->loop);
+    pthread_mutex_destroy(&fixture->mutex);
     free(fixture);
     return 0;
 }
@@ -143,6 +150,89 @@ static void a_completion_may_submit(void **state)
     assert_true(fixture->in_order);
 }
 
+/* --- a job that takes long --- */
+
+static bool may_end(struct fixture *fixture)
+{
+    pthread_mutex_lock(&fixture->mutex);
+    bool works_again = fixture->works_again;
+    pthread_mutex_unlock(&fixture->mutex);
+    return works_again;
+}
+
+static void hang(void *arg)
+{
+    struct job *job = arg;
+
+    while (!may_end(job->fixture))
+        usleep(1000);
+    job_run(arg);
+}
+
+static void on_slow(void *arg, bool is_slow)
+{
+    struct fixture *fixture = arg;
+
+    assert_true(pthread_equal(pthread_self(), fixture->ours));
+    fixture->is_slow = is_slow;
+    fixture->slow += is_slow;
+    if (is_slow)
+        loop_stop(fixture->loop);
+}
+
+static void submit_one_that_hangs(struct fixture *fixture, unsigned number)
+{
+    struct job *job = xcalloc(1, sizeof(*job));
+
+    fixture->works_again = false;
+    *job = (struct job){.fixture = fixture, .number = number};
+    job->job = (struct worker_job){.run = hang, .done = job_done, .arg = job};
+    worker_submit(fixture->worker, &job->job);
+}
+
+static void let_it_end(struct fixture *fixture)
+{
+    pthread_mutex_lock(&fixture->mutex);
+    fixture->works_again = true;
+    pthread_mutex_unlock(&fixture->mutex);
+    run_until_stopped(fixture->loop);
+}
+
+static void a_job_that_takes_long_is_told_once_and_when_it_has_ended(void **state)
+{
+    struct fixture *fixture = *state;
+
+    worker_on_slow(fixture->worker, 20, on_slow, fixture);
+    for (unsigned round = 1; round <= 2; round++) {
+        fixture->stop_at = 2 * round;
+        submit_one_that_hangs(fixture, 2 * round - 2);
+        submit(fixture, 2 * round - 1);
+        run_until_stopped(fixture->loop);
+        assert_int_equal(fixture->slow, round);
+        assert_true(fixture->is_slow);
+        assert_int_equal(fixture->completed, 2 * round - 2);
+        let_it_end(fixture);
+        assert_int_equal(fixture->slow, round);
+        assert_false(fixture->is_slow);
+        assert_int_equal(fixture->completed, 2 * round);
+    }
+}
+
+static void one_that_hangs_behind_quick_ones_is_told(void **state)
+{
+    struct fixture *fixture = *state;
+
+    worker_on_slow(fixture->worker, 20, on_slow, fixture);
+    for (unsigned i = 0; i < MANY; i++)
+        submit(fixture, i);
+    fixture->stop_at = MANY + 1;
+    submit_one_that_hangs(fixture, MANY);
+    run_until_stopped(fixture->loop);
+    assert_int_equal(fixture->slow, 1);
+    let_it_end(fixture);
+    assert_true(fixture->in_order);
+}
+
 static void freeing_runs_and_completes_what_was_submitted(void **state)
 {
     struct fixture *fixture = *state;
@@ -183,6 +273,8 @@ int main(void)
         TEST(signals_are_the_loops),
         TEST(nothing_completes_from_inside_submit),
         TEST(a_completion_may_submit),
+        TEST(a_job_that_takes_long_is_told_once_and_when_it_has_ended),
+        TEST(one_that_hangs_behind_quick_ones_is_told),
         TEST(freeing_runs_and_completes_what_was_submitted),
         TEST(freeing_completes_what_a_completion_submits),
         TEST(freeing_nothing_is_fine),
