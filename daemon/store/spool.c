@@ -94,7 +94,7 @@ static struct spool_op *op_new(struct spool *spool, const char *name, void (*run
     struct spool_op *op = xcalloc(1, sizeof(*op));
 
     op->spool = spool;
-    op->name = xstrdup(name);
+    op->name = name != NULL ? xstrdup(name) : NULL;
     op->job = (struct worker_job){.run = run, .done = done, .arg = op};
     op->arg = arg;
     spool_list_init(&op->found);
