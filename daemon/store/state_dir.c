@@ -49,16 +49,32 @@ static bool is_wrong_place(int error)
     return error == ENOENT || error == ENOTDIR || error == EACCES || error == EPERM;
 }
 
+/* Makes the directory, durably: what is in it is worth no more than its name. One whose name is not safe
+ * is taken back, so that the next try sees to it. */
+static bool make(const char *path, struct err *err)
+{
+    autofree char *above = xasprintf("%s/..", path);
+
+    if (mkdir(path, 0700) < 0)
+        return errno == EEXIST ||
+               err_set(err, is_wrong_place(errno) ? ERR_CONFIG : ERR_HOST,
+                       "can not make state_dir %s: %s%s", path, strerror(errno),
+                       errno == ENOENT ? "; make the directory above it first" : "");
+    /* Above may be for making and not for reading. */
+    if (state_dir_sync(above, err) || err->os_errno == EACCES)
+        return true;
+    rmdir(path);
+    return false;
+}
+
 bool state_dir_claim(const char *path, int *lock_fd, struct err *err)
 {
     autofree char *lock = xasprintf("%s/lock", path);
 
     if (is_current(*lock_fd, lock))
         return true;
-    if (mkdir(path, 0700) < 0 && errno != EEXIST)
-        return err_set(err, is_wrong_place(errno) ? ERR_CONFIG : ERR_HOST,
-                       "can not make state_dir %s: %s%s", path, strerror(errno),
-                       errno == ENOENT ? "; make the directory above it first" : "");
+    if (!make(path, err))
+        return false;
     autoclose int fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return err_set_errno(err, ERR_HOST, errno, "can not write in state_dir: %s", lock);

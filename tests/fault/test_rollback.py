@@ -17,14 +17,13 @@ from victim import kill_while_hooks_run
 
 
 def test_power_fails_at_any_instant(queue, place, victim, journal, tell):
-    # given a daemon whose state and whose file lie on a disk that keeps only what was synced (the release build:
-    # sanitizers and a preloaded library do not mix)
-    (place / "disk").mkdir()
-    (place / "disk/state").mkdir()
-    disk, lines = Tree(place / "disk", place / "shadow"), place / "disk/lines"
+    # given a daemon whose state, its directory too, and whose file lie on a disk that keeps only what was synced
+    # (the release build: sanitizers and a preloaded library do not mix)
+    (place / "disk/lib").mkdir(parents=True)
+    disk, state, lines = Tree(place / "disk", place / "shadow"), place / "disk/lib/state", place / "disk/lines"
     posted, chance = Posted(queue, dice("rollback/messages")), dice("rollback")
     kills, losses, early, lost_lines, unstarted = Kills(), 0, set(), 0, set()
-    running = victim({"state_dir": str(place / "disk/state"), "queues": [queue.config(**QUEUE)],
+    running = victim({"state_dir": str(state), "queues": [queue.config(**QUEUE)],
                       "hooks": hooks(journal, lines)}, release=True, env=disk.environment())
     # when the power fails again and again
     with Feeder(posted, lambda: len(journal.ended("work")), backlog=120):
@@ -32,7 +31,7 @@ def test_power_fails_at_any_instant(queue, place, victim, journal, tell):
             losses += kill_while_hooks_run(running, journal, chance, power=True)
             written = whole_lines(lines)
             disk.lose_power()
-            steps, marks = ledger.read(place / "disk/state"), journal.marks()
+            steps, marks = ledger.read(state), journal.marks()
             kills.note(len(marks), steps)
             lost_lines += len(written - whole_lines(lines))
             early |= {message for message in written if steps.get((message, "work")) != "done"}
