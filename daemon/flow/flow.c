@@ -360,10 +360,10 @@ bool flow_is_alive(const struct flow *flow)
 /* Why nothing is asked for, as the status tells it; NULL when nothing holds. */
 static const char *hold_text(const struct flow *flow)
 {
-    if ((flow->holds & FLOW_HOLD_ORPHANS) != 0)
-        return "runs that outlived an earlier daemon are being ended";
-    if ((flow->holds & FLOW_HOLD_LEDGER) != 0)
+    if ((flow->holds & FLOW_HOLD_LEDGER) != 0) /* then nobody looks for runs either */
         return "the ledger can not be written";
+    if ((flow->holds & FLOW_HOLD_ORPHANS) != 0)
+        return "runs that outlived an earlier daemon have to end first";
     return NULL;
 }
 

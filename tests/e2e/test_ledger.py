@@ -219,6 +219,7 @@ def test_a_read_only_state_dir_at_the_start_is_waited_for(place, queue, scripts,
                      before=small_disk(place, "ro"), wait=False)
     # then the daemon stays, says so, and takes nothing
     running.wait_logged("ledger can not be written", "Read-only file system")
+    wait_until(lambda: status_with(running, "not polling: the ledger can not be written"), 5, "the status to tell")
     stays_true(lambda: running.is_running() and len(queue.visible()) == 1, 2, "the message to stay")
     # and when it can be written, it goes on by itself
     remount(running, "rw")

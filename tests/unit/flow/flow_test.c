@@ -230,11 +230,12 @@ static void the_status_tells_what_holds(void **state)
     flow_hold(fixture->flow, FLOW_HOLD_ORPHANS, true);
     autofree char *held = flow_status(fixture->flow);
     assert_non_null(strstr(held, "; not polling: runs that outlived an earlier daemon"));
+    /* While the ledger is broken, nobody looks for those runs: that is the reason then. */
     flow_hold(fixture->flow, FLOW_HOLD_LEDGER, true);
-    flow_hold(fixture->flow, FLOW_HOLD_ORPHANS, false);
     autofree char *unwritten = flow_status(fixture->flow);
     assert_non_null(strstr(unwritten, "; not polling: the ledger can not be written"));
     flow_hold(fixture->flow, FLOW_HOLD_LEDGER, false);
+    flow_hold(fixture->flow, FLOW_HOLD_ORPHANS, false);
     autofree char *free_again = flow_status(fixture->flow);
     assert_null(strstr(free_again, "not polling"));
 }
