@@ -232,6 +232,18 @@ def test_every_line_of_the_diagnostics_is_one_of_the_program():
         assert " ".join(said[:4]) in code, line
 
 
+def test_every_warning_of_the_program_is_in_the_diagnostics():
+    code = "".join(path.read_text() for path in DAEMON.rglob("*.c"))
+    code = re.sub(r'"\s*\n\s*"', "", code)
+    texts = re.findall(r'\blog_(?:err|warning)\((?:[^"();]|\([^()]*\))*"([^"]+)"', code)
+    page = shown("cvnotifyd.8").partition(" DIAGNOSTICS ")[2]
+    # what begins with a value has no words to look for
+    beginnings = [re.split(r"[%:;]", text)[0].split() for text in texts]
+    said = {" ".join(words[:4]) for words in beginnings if words}
+    assert len(said) >= 15
+    assert {words for words in said if words not in page} == set()
+
+
 # --- --help KEY ---
 
 def test_help_tells_all_of_a_setting():
