@@ -118,7 +118,7 @@ def test_the_look_into_the_ledger_of_the_manual_works(place, queue):
     result = run("--once", "-c", place / "once.yaml")
     assert result.returncode == 0, result.stderr
     # when the page's question is asked
-    (question,) = re.findall(r'sqlite3 /tmp/ledger.db "([^"]*)"', literal("cvnotifyd.8", "ledger"))
+    (question,) = re.findall(r'sqlite3 /root/ledger.db "([^"]*)"', literal("cvnotifyd.8", "ledger"))
     with sqlite3.connect(state / "ledger.db") as connection:
         rows = connection.execute(question).fetchall()
     # then it answers
