@@ -35,11 +35,20 @@ void lease_doubt(struct lease *lease)
     lease->is_doubtful = true;
 }
 
-int64_t lease_renew_in(const struct lease *lease, int64_t now_ms)
+/* A Get may lease a message for longer than it lives: no more than half of its life passes unseen. */
+static int64_t while_it_lives(const struct lease *lease, int64_t wait_ms, int64_t wall_ms)
+{
+    int64_t life_ms = lease->expires_ms - wall_ms;
+
+    return life_ms > 0 ? min_of(wait_ms, max_of(life_ms / 2, 1000)) : wait_ms;
+}
+
+int64_t lease_renew_in(const struct lease *lease, int64_t now_ms, int64_t wall_ms)
 {
     int64_t least_ms = min_of(1000, lease->length_ms / 4);
+    int64_t wait_ms = max_of(lease->until_ms - lease->span_ms / 2 - now_ms, least_ms);
 
-    return max_of(lease->until_ms - lease->span_ms / 2 - now_ms, least_ms);
+    return while_it_lives(lease, wait_ms, wall_ms);
 }
 
 int64_t lease_watch_in(const struct lease *lease, int64_t now_ms, int64_t wall_ms)
@@ -49,7 +58,7 @@ int64_t lease_watch_in(const struct lease *lease, int64_t now_ms, int64_t wall_m
 
     if (lease->alert_ms > wall_ms)
         wait_ms = min_of(wait_ms, lease->alert_ms - wall_ms);
-    return wait_ms;
+    return while_it_lives(lease, wait_ms, wall_ms);
 }
 
 bool lease_is_over(const struct lease *lease, int64_t now_ms)

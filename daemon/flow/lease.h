@@ -27,11 +27,13 @@ void lease_done(struct lease *lease);
 void lease_renewed(struct lease *lease, const char *receipt, int64_t asked_ms, int64_t span_ms);
 /* A renewal brought no new receipt, and nobody knows whether it was done; lease_renewed ends that. */
 void lease_doubt(struct lease *lease);
-/* How long to wait before renewing: half of what was granted, from when it was; at least a second, or
- * a quarter of a shorter lease, so that a message near its expiry is not renewed without end. */
-int64_t lease_renew_in(const struct lease *lease, int64_t now_ms);
+/* How long to wait before renewing: half of what was granted, from when it was, or half of what is left
+ * of the message's life; at least a second, or a quarter of a shorter lease, so that a message near its
+ * expiry is not renewed without end. */
+int64_t lease_renew_in(const struct lease *lease, int64_t now_ms, int64_t wall_ms);
 /* How long to wait before looking at a lease that can not be renewed: half of what is left, or the whole
- * of its last two seconds; no later than alert_ms, if that is to come. */
+ * of its last two seconds; no later than alert_ms, if that is to come, nor half of what is left of the
+ * message's life. */
 int64_t lease_watch_in(const struct lease *lease, int64_t now_ms, int64_t wall_ms);
 bool lease_is_over(const struct lease *lease, int64_t now_ms);
 /* A visibility time-out in whole seconds, rounded up: never past the message's expiry (the service

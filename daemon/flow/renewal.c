@@ -11,11 +11,11 @@
 static void arm(struct renewal *renewal)
 {
     const struct lease *lease = renewal->lease;
-    int64_t now_ms = clock_mono_ms();
+    int64_t now_ms = clock_mono_ms(), wall_ms = clock_wall_ms();
 
     timer_set(&renewal->timer, renewal->events->may_renew(renewal->arg)
-                                   ? lease_renew_in(lease, now_ms)
-                                   : lease_watch_in(lease, now_ms, clock_wall_ms()));
+                                   ? lease_renew_in(lease, now_ms, wall_ms)
+                                   : lease_watch_in(lease, now_ms, wall_ms));
 }
 
 /* At least three tries before the lease is over, at most one a second. */
@@ -51,8 +51,8 @@ static void on_answer(void *arg, const struct queue_answer *answer, const struct
     }
 }
 
-/* The lease ends when it ends: waits on, or says that it is over. */
-static void watch(struct renewal *renewal)
+/* The lease ends when it ends: waits on, or says that it is over, for want of what. */
+static void watch(struct renewal *renewal, const char *lack)
 {
     struct err err;
 
@@ -60,7 +60,7 @@ static void watch(struct renewal *renewal)
         arm(renewal);
         return;
     }
-    err_set(&err, ERR_AUTH, "its time is over, and there is no right to renew it");
+    err_set(&err, ERR_AUTH, "its time is over, and there is no %s to renew it", lack);
     renewal->events->failed(renewal->arg, &err);
 }
 
@@ -73,10 +73,14 @@ static void on_timer(void *arg)
     if (!renewal->events->due(renewal->arg))
         return;
     if (!renewal->events->may_renew(renewal->arg)) {
-        watch(renewal);
+        watch(renewal, "right");
         return;
     }
-    visibility_s = max_of(visibility_s, 1);
+    /* Never beyond the message's expiry: the service refuses that. */
+    if (visibility_s < 1) {
+        watch(renewal, "life left");
+        return;
+    }
     renewal->asked_ms = clock_mono_ms();
     renewal->span_ms = visibility_s * 1000;
     renewal->call = queue_update(renewal->queue, renewal->message_id, lease->receipt, visibility_s,

@@ -22,10 +22,10 @@ static void it_is_renewed_at_half(void **state)
     lease_init(&lease, 120000, YEAR_9999_MS, "r1", 5000);
     assert_string_equal(lease.receipt, "r1");
     assert_int_equal(lease.until_ms, 125000);
-    assert_int_equal(lease_renew_in(&lease, 5000), 60000);
-    assert_int_equal(lease_renew_in(&lease, 63000), 2000);
-    assert_int_equal(lease_renew_in(&lease, 64999), 1000);
-    assert_int_equal(lease_renew_in(&lease, 999999), 1000);
+    assert_int_equal(lease_renew_in(&lease, 5000, WALL_MS), 60000);
+    assert_int_equal(lease_renew_in(&lease, 63000, WALL_MS), 2000);
+    assert_int_equal(lease_renew_in(&lease, 64999, WALL_MS), 1000);
+    assert_int_equal(lease_renew_in(&lease, 999999, WALL_MS), 1000);
     lease_done(&lease);
 }
 
@@ -141,10 +141,26 @@ static void without_renewal_it_is_looked_at_before_the_message_expires(void **st
     (void)state;
     lease_init(&lease, 600000, WALL_MS + 8000, "r1", 0);
     lease.alert_ms = WALL_MS + 5000;
-    assert_int_equal(lease_watch_in(&lease, 0, WALL_MS), 5000);
+    assert_int_equal(lease_watch_in(&lease, 0, WALL_MS), 4000);
     assert_int_equal(lease_watch_in(&lease, 4000, WALL_MS + 4000), 1000);
     /* once is enough: its owner may be busy with it */
-    assert_int_equal(lease_watch_in(&lease, 5000, WALL_MS + 5000), 297500);
+    assert_int_equal(lease_watch_in(&lease, 5000, WALL_MS + 5000), 1500);
+    lease_done(&lease);
+}
+
+static void a_lease_that_outlasts_the_message_is_looked_at_while_that_lives(void **state)
+{
+    struct lease lease;
+
+    (void)state;
+    lease_init(&lease, 600000, WALL_MS + 40000, "r1", 0);
+    assert_int_equal(lease_renew_in(&lease, 0, WALL_MS), 20000);
+    assert_int_equal(lease_watch_in(&lease, 0, WALL_MS), 20000);
+    assert_int_equal(lease_renew_in(&lease, 39000, WALL_MS + 39000), 1000);
+    assert_int_equal(lease_watch_in(&lease, 39000, WALL_MS + 39000), 1000);
+    /* it lives no more, or our clock is wrong */
+    assert_int_equal(lease_renew_in(&lease, 40000, WALL_MS + 40000), 260000);
+    assert_int_equal(lease_watch_in(&lease, 40000, WALL_MS + 40000), 280000);
     lease_done(&lease);
 }
 
@@ -161,6 +177,7 @@ int main(void)
         cmocka_unit_test(an_expired_message_is_shown_at_once),
         cmocka_unit_test(without_renewal_it_is_looked_at_ever_more_often),
         cmocka_unit_test(without_renewal_it_is_looked_at_before_the_message_expires),
+        cmocka_unit_test(a_lease_that_outlasts_the_message_is_looked_at_while_that_lives),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A lease that can not be renewed: watched to its end. Renewals themselves are the e2e suite's matter. */
+/* A lease that can not be renewed, or not any more: watched to its end. Renewals themselves are the e2e suite's matter. */
 #include "../loop/waiting.h"
 
 #include "base/clock.h"
@@ -13,7 +13,7 @@ struct fixture {
     struct loop *loop;
     struct lease lease;
     struct renewal renewal;
-    bool has_other_plans;
+    bool has_other_plans, has_the_right;
     unsigned looked, failed;
     int64_t failed_ms;
 };
@@ -28,10 +28,11 @@ static bool on_due(void *arg)
     return !fixture->has_other_plans;
 }
 
-static bool may_not_renew(void *arg)
+static bool may_renew(void *arg)
 {
-    (void)arg;
-    return false;
+    const struct fixture *fixture = arg;
+
+    return fixture->has_the_right;
 }
 
 static void on_failed(void *arg, const struct err *err)
@@ -45,7 +46,7 @@ static void on_failed(void *arg, const struct err *err)
 }
 
 static const struct renewal_events events = {
-    .due = on_due, .may_renew = may_not_renew, .failed = on_failed};
+    .due = on_due, .may_renew = may_renew, .failed = on_failed};
 
 static int set_up(void **state)
 {
@@ -107,6 +108,18 @@ static void its_owner_may_have_other_plans(void **state)
     assert_int_equal(fixture->failed, 0);
 }
 
+static void it_is_not_renewed_beyond_the_message_s_life(void **state)
+{
+    struct fixture *fixture = *state;
+
+    fixture->has_the_right = true;
+    fixture->lease.expires_ms = clock_wall_ms() + 1500;
+    renewal_start(&fixture->renewal);
+    run_until_stopped(fixture->loop);
+    assert_int_equal(fixture->failed, 1);
+    assert_true(fixture->failed_ms >= fixture->lease.until_ms);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -115,6 +128,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_lease_that_was_taken_anew_is_watched_anew, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(its_owner_may_have_other_plans, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(it_is_not_renewed_beyond_the_message_s_life, set_up,
+                                        tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
