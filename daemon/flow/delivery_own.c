@@ -76,7 +76,7 @@ void delivery_own_note_update(struct delivery *delivery)
 {
     const struct log_field fields[] = {{"queue", delivery->message.queue}, {NULL, NULL}};
 
-    if (update_right_works(delivery->context->right))
+    if (update_right_works(delivery->context->right, clock_mono_ms()))
         log_info(fields, "the right to update is there: leases are renewed");
 }
 

@@ -70,10 +70,13 @@ bool update_right_is_news(struct update_right *right)
     return true;
 }
 
-bool update_right_works(struct update_right *right)
+bool update_right_works(struct update_right *right, int64_t now_ms)
 {
     bool told = right->told;
 
+    /* One that comes and goes has gone: soon enough it is tried again. */
+    if (right->refused && now_ms < right->again_ms)
+        return false;
     right->refused = right->said = right->told = false;
     return told;
 }

@@ -44,8 +44,10 @@ bool update_right_may_try(const struct update_right *right, int64_t now_ms);
 bool update_right_wants_reread(struct update_right *right, int64_t now_ms);
 /* Whether it is missing and to be said; the caller says it then. */
 bool update_right_is_news(struct update_right *right);
-/* A request to update went well. True when the contrary had been said. */
-bool update_right_works(struct update_right *right);
+/* A request to update went well. True when the contrary had been said, and is over now: so soon after a
+ * refusal that it makes no sense to try, it tells nothing, for while a grant spreads the right comes and
+ * goes. */
+bool update_right_works(struct update_right *right, int64_t now_ms);
 /* What is wrong, for the status: a sentence; NULL when nothing is, or was said. */
 const char *update_right_trouble(const struct update_right *right);
 /* For how long to lease messages without the right, whose hooks run for longest_ms at most. */

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A credential that may receive and delete, but not update: no renewal, no hiding, no giving back."""
+import itertools
 import json
 import re
 import signal
@@ -287,6 +288,25 @@ def test_it_is_learnt_from_the_first_refusal(fake, scripts, daemon):
     assert [r.message for r in scripts.runs()] == [first, second]
     assert fault.count == tries <= 6
     assert len(said(running, LINE)) == 1
+
+
+def test_a_right_that_comes_and_goes_is_said_once(fake, scripts, daemon):
+    # given a role that spreads: every other update is refused
+    queue, answers = fake.queue(), itertools.cycle([REFUSED, lambda exchange: exchange.send(exchange.perform())])
+    fault = fake.answer("Update", lambda exchange: next(answers)(exchange))
+    hold = scripts.place / "hold"
+    hold.touch()
+    running = daemon({"queues": [queue.config(lease="4s", parallel=16)], "hooks": [
+        exec_hook("slow", "*", scripts.recording("slow", f"while [ -e {hold} ]; do sleep 0.05; done"), parallel=16)]})
+    posted = [queue.post(messages.training()) for _ in range(4)]
+    wait_until(lambda: fault.count >= 12, 30, "a dozen updates")
+    posted.append(queue.post(messages.training()))
+    wait_until(lambda: scripts.runs("slow", posted[-1]), 10, "a late one")
+    hold.unlink()
+    wait_until(queue.is_empty, 10, "the queue to be empty")
+    # then one line says so, and each message ran once
+    assert len(said(running, LINE)) == 1 and not said(running, "the right to update is there")
+    assert sorted(r.message for r in scripts.runs("slow")) == sorted(posted)
 
 
 def test_a_retry_that_can_not_be_hidden_is_kept_at_once(fake, scripts, daemon):

@@ -36,7 +36,7 @@ static void it_is_there_until_the_contrary_is_known(void **state)
     assert_true(update_right_may_try(&right, 0));
     assert_false(update_right_is_news(&right));
     assert_null(update_right_trouble(&right));
-    assert_false(update_right_works(&right));
+    assert_false(update_right_works(&right, 0));
 }
 
 static void a_credential_may_say_so_itself(void **state)
@@ -91,10 +91,26 @@ static void what_the_service_said_is_asked_again_now_and_then(void **state)
     lacks_it(&right, 1000 + 10 * MINUTE_MS);
     assert_false(update_right_may_try(&right, 1000 + 10 * MINUTE_MS));
     assert_true(update_right_is_news(&right));
-    assert_true(update_right_works(&right));
+    assert_true(update_right_works(&right, 1000 + 20 * MINUTE_MS));
     assert_false(update_right_is_missing(&right));
     assert_null(update_right_trouble(&right));
-    assert_false(update_right_works(&right));
+    assert_false(update_right_works(&right, 1000 + 20 * MINUTE_MS));
+}
+
+static void one_that_comes_and_goes_is_missing(void **state)
+{
+    (void)state;
+    struct update_right right = {0};
+
+    lacks_it(&right, 0);
+    assert_true(update_right_is_news(&right));
+    for (int64_t now_ms = 1000; now_ms < 60000; now_ms += 2000) {
+        assert_false(update_right_works(&right, now_ms));
+        assert_true(update_right_is_missing(&right));
+        lacks_it(&right, now_ms + 1000);
+        assert_false(update_right_is_news(&right));
+    }
+    assert_true(update_right_works(&right, 60000 + 10 * MINUTE_MS));
 }
 
 static void a_credential_that_is_refused_as_a_whole_tells_nothing(void **state)
@@ -125,7 +141,7 @@ static void another_credential_begins_anew(void **state)
     update_right_look(&right, false, 2);
     assert_false(update_right_is_missing(&right));
     assert_null(update_right_trouble(&right));
-    assert_true(update_right_works(&right)); /* which is worth a word */
+    assert_true(update_right_works(&right, 0)); /* which is worth a word */
 }
 
 static void a_reload_forgets_and_says_it_again(void **state)
@@ -176,6 +192,7 @@ int main(void)
         cmocka_unit_test(a_credential_may_say_so_itself),
         cmocka_unit_test(only_a_missing_right_is_one),
         cmocka_unit_test(what_the_service_said_is_asked_again_now_and_then),
+        cmocka_unit_test(one_that_comes_and_goes_is_missing),
         cmocka_unit_test(a_credential_that_is_refused_as_a_whole_tells_nothing),
         cmocka_unit_test(another_credential_begins_anew),
         cmocka_unit_test(a_reload_forgets_and_says_it_again),
