@@ -175,14 +175,27 @@ static void plan(struct delivery *delivery)
     dispatch_init(&delivery->dispatch, hooks, count, delivery->event, delivery->message.queue);
 }
 
+/* Its record is stored, and it came again. Hooks are told what that record says. */
+static void delete_poison(struct delivery *delivery, const struct ledger_message *known)
+{
+    const struct queue_settings *settings = delivery->context->plan->settings;
+    struct step *step;
+    int64_t delay_ms;
+
+    poisoning_recall(&delivery->poisoning, known->stored_reason);
+    dispatch_recall(&delivery->dispatch, known, settings, clock_wall_ms());
+    if (dispatch_next(&delivery->dispatch, &step, &delay_ms) == VERDICT_RUN)
+        step = NULL; /* it was not this one that failed */
+    ending_poison(delivery, delivery->poisoning.stored_reason, step);
+}
+
 static void on_ledger_read(void *arg, const struct ledger_message *known)
 {
     struct delivery *delivery = arg;
 
     delivery->op = NULL;
     if (known->stored_reason != NULL) {
-        poisoning_recall(&delivery->poisoning, known->stored_reason);
-        ending_poison(delivery, delivery->poisoning.stored_reason, NULL);
+        delete_poison(delivery, known);
         return;
     }
     if (delivery->undecodable != NULL) {
@@ -283,9 +296,9 @@ struct delivery_link *delivery_link(struct delivery *delivery)
     return &delivery->link;
 }
 
-bool delivery_was_spooled(const struct delivery *delivery)
+bool delivery_has_put(const struct delivery *delivery)
 {
-    return delivery->poisoning.spooled;
+    return delivery->poisoning.is_put;
 }
 
 bool delivery_is_settling(const struct delivery *delivery)

@@ -85,8 +85,8 @@ void delivery_drain(struct delivery *delivery);
 /* Stops a running hook and gives the message back. */
 void delivery_interrupt(struct delivery *delivery);
 bool delivery_is_settling(const struct delivery *delivery);
-/* Whether its poison record is in the spool, and not in the poison queue. */
-bool delivery_was_spooled(const struct delivery *delivery);
+/* Whether it has put a record into the poison queue: not into the spool, nor in an earlier delivery. */
+bool delivery_has_put(const struct delivery *delivery);
 /* It neither settles nor waits for a retry: it counts among the messages at once. */
 bool delivery_has_place(const struct delivery *delivery);
 

@@ -141,6 +141,7 @@ static void on_stored(void *arg, const struct err *refusal)
 
     ledger_stored(delivery->entry, delivery->poisoning.reason, delivery->poisoning.rejected_by);
     delivery->poisoning.spooled = refusal != NULL;
+    delivery->poisoning.is_put = refusal == NULL;
     if (refusal != NULL)
         setbacks_spooled(delivery->context->setbacks, refusal);
 }
@@ -195,6 +196,8 @@ static void log_end(struct delivery *delivery)
         log_info(fields, "message done");
     else if (delivery->end == DELIVERY_UNMATCHED)
         log_info(fields, "no hook matches; message deleted");
+    else if (delivery->end == DELIVERY_POISONED && poisoning->stored_reason != NULL)
+        log_info(fields, "message deleted; it was put into poison before: %s", poisoning->reason);
     else if (delivery->end == DELIVERY_POISONED)
         log_warning(fields, "message put into the poison %s: %s%s%s%s",
                     poisoning->spooled ? "spool" : "queue", poisoning->reason,

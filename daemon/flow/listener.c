@@ -125,7 +125,7 @@ static void on_ended(void *arg, struct delivery *delivery, enum delivery_end end
         note_left(listener);
     in_hand_take_out(&listener->in_hand, delivery);
     listener->counts.ended[end]++;
-    setbacks_ended(&listener->setbacks, end, delivery_was_spooled(delivery));
+    setbacks_ended(&listener->setbacks, end, delivery_has_put(delivery));
     poll_on(listener);
     changed(listener, true);
 }

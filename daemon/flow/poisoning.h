@@ -18,7 +18,7 @@ struct poisoning {
     char *stored_reason;     /* a record is stored already, for this; NULL */
     char *record;            /* NULL while the message is not to be poisoned */
     bool is_bare;            /* the record is the message's text alone */
-    bool spooled;            /* it is in the spool */
+    bool spooled, is_put;    /* by this delivery: into the spool, or into the poison queue */
     const char *reason;      /* of the record; the step's, or static */
     const char *rejected_by; /* a hook; NULL */
 };

@@ -40,11 +40,11 @@ static void stored(struct setbacks *setbacks)
         log_info(FIELDS_OF(setbacks), "poison records can be stored again");
 }
 
-void setbacks_ended(struct setbacks *setbacks, enum delivery_end end, bool was_spooled)
+void setbacks_ended(struct setbacks *setbacks, enum delivery_end end, bool has_put)
 {
     switch (end) {
     case DELIVERY_POISONED:
-        if (!was_spooled) {
+        if (has_put) {
             stored(setbacks);
             mover_hurry(setbacks->mover);
         }

@@ -51,8 +51,8 @@ void setbacks_spooled(struct setbacks *setbacks, const struct err *err);
 /* A delete, or a hide, failed, for good or for this time. Whether that is worth a line. */
 bool setbacks_settle_failed(struct setbacks *setbacks, bool is_delete, const struct err *err,
                             bool is_final);
-/* A delivery has ended so, which tells of the requests behind it. */
-void setbacks_ended(struct setbacks *setbacks, enum delivery_end end, bool was_spooled);
+/* A delivery has ended so, which tells of the requests behind it; has_put as delivery_has_put. */
+void setbacks_ended(struct setbacks *setbacks, enum delivery_end end, bool has_put);
 
 /* Forgets its back-offs. */
 void setbacks_hurry(struct setbacks *setbacks);

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from support import faults
+from support import faults, messages
 from support.bad_day import in_status, said
 from support.daemon import exec_hook, run, write_config
 from support.fake_queue import SAS
@@ -285,6 +285,32 @@ def test_a_message_that_is_about_to_expire_is_kept_whatever_the_cause(fake, scri
     wait_until(lambda: queue.is_empty() and len(files(running)) == 1, 10, "the record to be kept")
     fault.lift()
     wait_until(lambda: ids(queue) == [message], 20, "the record to be moved")
+
+
+def test_a_delete_that_follows_late_is_no_news_of_the_poison_queue(fake, scripts, daemon):
+    # given a poison queue that refuses, and a record that is kept, but its message not deleted
+    queue = fake.queue()
+    fake.answer("Put", REFUSED)
+    deletes = fake.answer("Delete", error(500, "InternalError"))
+    heard = scripts.place / "heard"
+    hooks = [exec_hook("bad", "*", scripts.recording("bad", "echo no luck; exit 65"))]
+    running = daemon({"queues": [queue.config(lease="2s")], "hooks": [
+        exec_hook("alarm", "message.poisoned", scripts.recording("alarm", f"cat > {heard}")), *hooks]})
+    message = queue.post(messages.training())
+    wait_until(lambda: len(running.logged("message received", message)) > 1, 20, "the message to come again")
+    # when it can be deleted
+    deletes.lift()
+    wait_until(queue.is_empty, 10, "the queue to be empty")
+    wait_until(lambda: scripts.runs("alarm", mark="end"), 10, "the hook that is told")
+    # then nobody says that the poison queue works, or that the record was put there
+    assert not running.logged("can be stored again") and not running.logged("message put into the poison queue")
+    assert in_status(running, "AuthorizationPermissionMismatch")
+    # and the hook was told once, of what the record says
+    kept = json.loads(documents(running)[0]["text"])
+    named = {key: kept[key] for key in ("reason", "hook", "exit", "tail")}
+    assert named == {"reason": "rejected", "hook": "bad", "exit": 65, "tail": kept["tail"]} and "no luck" in kept["tail"]
+    data = json.loads(heard.read_text())["data"]
+    assert {key: data[key] for key in named} == named and len(scripts.runs("alarm")) == 1
 
 
 def test_a_record_that_is_too_large_there_does_not_hold_up_the_others(fake, scripts, daemon):
