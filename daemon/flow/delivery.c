@@ -355,10 +355,17 @@ static void match(struct delivery *delivery, struct generation *generation)
     delivery->op = ledger_read(delivery->entry, on_ledger_read, delivery);
 }
 
+/* Whether nothing has happened to it yet but waiting: for the ledger, or for a turn. */
+static bool is_idle(const struct delivery *delivery)
+{
+    return delivery->op != NULL || delivery_own_is_waiting(delivery);
+}
+
 void delivery_rematch(struct delivery *delivery, struct generation *generation)
 {
-    if (!delivery_own_is_waiting(delivery) || delivery->has_begun)
+    if (!is_idle(delivery) || delivery->has_begun)
         return;
+    ledger_cancel(take(delivery->op));
     delivery_own_leave_lane(delivery);
     match(delivery, generation);
 }
@@ -369,12 +376,6 @@ void delivery_resume(struct delivery *delivery, struct generation *generation)
     delivery->has_begun = false;
     poisoning_forget(&delivery->poisoning);
     match(delivery, generation);
-}
-
-/* Whether nothing has happened to it yet but waiting: for the ledger, or for a turn. */
-static bool is_idle(const struct delivery *delivery)
-{
-    return delivery->op != NULL || delivery_own_is_waiting(delivery);
 }
 
 /* No longer waits, and lets others have the message. */

@@ -212,6 +212,26 @@ def test_a_full_disk_holds_all_messages_and_loses_none(place, fake, scripts, dae
     assert len(scripts.runs("report")) == 20
 
 
+def test_a_message_that_waits_for_a_disk_is_matched_anew_by_a_reload(place, fake, scripts, daemon):
+    # given a message that came before, and a ledger that can not be asked what is known of it
+    events = fake.queue()
+
+    def config(hook):
+        return {"queues": [events.config(lease="4s")], "hooks": [exec_hook(hook, "*", scripts.recording(hook))]}
+
+    running = daemon(config("old"), before=small_disk(place, "size=512k"))
+    filler = fill(state_of(running))
+    events.post(messages.training())
+    events.messages()[0].dequeue_count = 1
+    running.wait_logged("ledger can not be written")
+    # when a reload brings another hook
+    running.reload(config("new"))
+    filler.unlink()
+    wait_until(events.is_empty, 40, "the message to be done")
+    # then that one has run
+    assert [r.hook for r in scripts.runs()] == ["new"]
+
+
 def test_a_read_only_state_dir_at_the_start_is_waited_for(place, queue, scripts, daemon):
     # given a state_dir that can not be written
     queue.post(messages.training())
