@@ -124,6 +124,11 @@ void delivery_next(struct delivery *delivery)
     enum verdict verdict = dispatch_next(&delivery->dispatch, &step, &delay_ms);
     while (verdict == VERDICT_RUN && is_stale(delivery, step))
         verdict = dispatch_next(&delivery->dispatch, &step, &delay_ms);
+    if (verdict != VERDICT_DONE && delivery_own_is_lost(delivery) &&
+        delivery_own_is_expired(delivery)) {
+        ending_poison(delivery, verdict == VERDICT_REJECT ? step->record.reason : "expiring", step);
+        return;
+    }
     if (delivery->gone || (verdict == VERDICT_RUN && delivery_own_is_lost(delivery))) {
         ending_finish(delivery, DELIVERY_LOST);
         return;
@@ -165,6 +170,39 @@ static void unmatched(struct delivery *delivery)
     } else {
         ending_settle(delivery, SETTLE_DELETE, 0, DELIVERY_UNMATCHED);
     }
+}
+
+/* Whether nothing of it runs, and something is to be done: it waits for its turn, for its next try, or for
+ * a disk that does not take what must be on record first. */
+static bool is_held_up(const struct delivery *delivery)
+{
+    struct step *step;
+    int64_t delay_ms;
+
+    if (delivery->run != NULL && run_is_running(delivery->run))
+        return false;
+    return delivery->op != NULL || delivery->poisoning.record != NULL ||
+           dispatch_next(&delivery->dispatch, &step, &delay_ms) != VERDICT_DONE;
+}
+
+bool delivery_expire(struct delivery *delivery)
+{
+    const struct step *step = delivery->step;
+
+    if (!is_held_up(delivery))
+        return false;
+    ledger_cancel(take(delivery->op));
+    waits_leave(&delivery->wait);
+    delivery_own_leave_lane(delivery);
+    if (delivery->poisoning.record != NULL)
+        ending_settle(delivery, SETTLE_POISON, 0, DELIVERY_POISONED);
+    else if (delivery->undecodable != NULL)
+        ending_poison(delivery, delivery->undecodable, NULL);
+    else if (delivery->dispatch.count == 0)
+        unmatched(delivery);
+    else
+        ending_poison(delivery, "expiring", step);
+    return true;
 }
 
 static void plan(struct delivery *delivery)
@@ -386,13 +424,20 @@ static void give_back(struct delivery *delivery)
     ending_release(delivery);
 }
 
+/* Its next try will be another daemon's. */
+static void stop_waiting(struct delivery *delivery)
+{
+    waits_leave(&delivery->wait);
+    ending_leave(delivery, delivery->step);
+}
+
 void delivery_drain(struct delivery *delivery)
 {
     delivery->draining = true;
     if (delivery->notice != NULL)
         notice_drain(delivery->notice);
     else if (delivery->state == DELIVERY_WAITING)
-        ending_leave(delivery);
+        stop_waiting(delivery);
     else if (is_idle(delivery) && !delivery->has_begun)
         give_back(delivery);
 }
@@ -405,7 +450,7 @@ void delivery_interrupt(struct delivery *delivery)
     } else if (delivery->settle != NULL) {
         settle_hurry(delivery->settle);
     } else if (delivery->state == DELIVERY_WAITING) {
-        ending_leave(delivery);
+        stop_waiting(delivery);
     } else if (is_idle(delivery)) {
         give_back(delivery);
     } else if (delivery->run != NULL) {

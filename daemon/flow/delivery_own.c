@@ -11,6 +11,9 @@
 #include "flow/settings.h"
 #include "flow/update_right.h"
 
+/* The last lease ends so long before its message at most, for it is granted in whole seconds. */
+#define LAST_LEASE_MS 3000
+
 static const char *state_name(enum delivery_state state)
 {
     switch (state) {
@@ -70,6 +73,11 @@ int64_t delivery_own_alert_ms(const struct delivery *delivery)
 bool delivery_own_is_expiring(const struct delivery *delivery, int64_t in_ms)
 {
     return clock_wall_ms() + in_ms >= delivery_own_alert_ms(delivery);
+}
+
+bool delivery_own_is_expired(const struct delivery *delivery)
+{
+    return clock_wall_ms() + LAST_LEASE_MS >= delivery->lease.expires_ms;
 }
 
 void delivery_own_note_update(struct delivery *delivery)

@@ -70,6 +70,10 @@ struct delivery {
  * the delivery. */
 void delivery_next(struct delivery *delivery);
 
+/* So little of its life is left that it must be kept safe. Does that and returns true, which may end the
+ * delivery; false when a hook runs, or nothing is left to be run. In flow/delivery. */
+bool delivery_expire(struct delivery *delivery);
+
 /* The fields that tell which message, and which hook, a line of the log is about; until the next call. */
 const struct log_field *delivery_own_fields(struct delivery *delivery, const char *outcome);
 void delivery_own_set_state(struct delivery *delivery, enum delivery_state state);
@@ -80,6 +84,8 @@ bool delivery_own_is_lost(const struct delivery *delivery);
 int64_t delivery_own_alert_ms(const struct delivery *delivery);
 /* Whether that is so in_ms from now. */
 bool delivery_own_is_expiring(const struct delivery *delivery, int64_t in_ms);
+/* Whether its life is over, or so near its end that a message that is not ours now is gone for good. */
+bool delivery_own_is_expired(const struct delivery *delivery);
 /* Of one request on the message. */
 int64_t delivery_own_request_timeout(const struct delivery *delivery);
 /* The service has let us update the message. */

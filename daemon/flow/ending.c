@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
@@ -32,10 +33,27 @@ static void let_go(struct delivery *delivery, const struct err *err)
     ending_finish(delivery, DELIVERY_LOST);
 }
 
-void ending_leave(struct delivery *delivery)
+/* How long it stays ours without a word to the service. */
+static int64_t lease_left_ms(const struct delivery *delivery)
+{
+    return delivery->lease.until_ms - clock_mono_ms();
+}
+
+static void leave(struct delivery *delivery)
 {
     log_debug(delivery_own_fields(delivery, "lost"), "message comes again when its lease ends");
     ending_finish(delivery, DELIVERY_LOST);
+}
+
+void ending_leave(struct delivery *delivery, const struct step *step)
+{
+    bool too_late = !delivery_own_is_lost(delivery) &&
+                    delivery_own_is_expiring(delivery, lease_left_ms(delivery));
+
+    if (too_late && delivery->poisoning.record == NULL)
+        ending_poison(delivery, "expiring", step);
+    else
+        leave(delivery);
 }
 
 /* --- another try --- */
@@ -76,26 +94,21 @@ static bool retry_in(struct delivery *delivery, int64_t delay_ms)
 
 void ending_retry(struct delivery *delivery, int64_t delay_ms, struct step *step)
 {
-    int64_t next_ms = delay_ms;
-
-    if (!delivery_own_is_expiring(delivery, delay_ms)) {
-        if (retry_in(delivery, delay_ms)) {
-            delivery->step = delivery->state == DELIVERY_WAITING ? step : NULL;
-            return;
-        }
-        next_ms = delivery->lease.until_ms - clock_mono_ms();
-    }
-    if (delivery_own_is_expiring(delivery, next_ms))
+    if (delivery_own_is_expiring(delivery, delay_ms))
         ending_poison(delivery, "expiring", step);
+    else if (retry_in(delivery, delay_ms))
+        delivery->step = delivery->state == DELIVERY_WAITING ? step : NULL;
     else
-        ending_leave(delivery);
+        ending_leave(delivery, step);
 }
 
-/* Its record could not be stored now. */
+/* Its record could not be stored now. The next try comes while there is time for the spool. */
 static void keep_poisonous(struct delivery *delivery, int64_t delay_ms)
 {
-    if (!retry_in(delivery, delay_ms))
-        ending_leave(delivery);
+    int64_t safe_ms = delivery_own_alert_ms(delivery) - clock_wall_ms();
+
+    if (!retry_in(delivery, min_of(delay_ms, max_of(safe_ms, 1000))))
+        leave(delivery);
 }
 
 /* --- what came of the last requests --- */
@@ -227,6 +240,12 @@ static void settled(struct delivery *delivery)
         notice_drain(delivery->notice);
 }
 
+/* By this delivery. */
+static bool is_stored(const struct delivery *delivery)
+{
+    return delivery->poisoning.is_put || delivery->poisoning.spooled;
+}
+
 static void on_settled(void *arg, enum settle_end end, const struct err *err)
 {
     struct delivery *delivery = arg;
@@ -240,7 +259,10 @@ static void on_settled(void *arg, enum settle_end end, const struct err *err)
         unpoisoned(delivery, err);
         return;
     case SETTLE_LOST:
-        let_go(delivery, err);
+        if (is_stored(delivery) && delivery_own_is_expired(delivery))
+            settled(delivery);
+        else
+            let_go(delivery, err);
         return;
     case SETTLE_FORBIDDEN:
         unhidden(delivery, err);
@@ -258,6 +280,14 @@ static void send_settlement(struct delivery *delivery)
     delivery->settle = settle_start(&delivery->settle_spec, on_settled, delivery);
     if (delivery->interrupted)
         settle_hurry(delivery->settle);
+}
+
+/* Whether the message's life is about to end, or ends with a lease that can not be cut short. */
+static bool is_last_try(const struct delivery *delivery)
+{
+    bool is_stuck = update_right_is_missing(delivery->context->right);
+
+    return delivery_own_is_expiring(delivery, is_stuck ? max_of(lease_left_ms(delivery), 0) : 0);
 }
 
 void ending_settle(struct delivery *delivery, enum settle_what what, int64_t hide_ms,
@@ -278,7 +308,7 @@ void ending_settle(struct delivery *delivery, enum settle_what what, int64_t hid
         .record = delivery->poisoning.record,
         .stored = on_stored,
         .is_bare = delivery->poisoning.is_bare,
-        .expiring = delivery_own_is_expiring(delivery, 0),
+        .expiring = is_last_try(delivery),
         .spool = context->spool,
         .failed = on_settle_failed,
     };
@@ -311,7 +341,7 @@ void ending_poison(struct delivery *delivery, const char *reason, const struct s
 void ending_release(struct delivery *delivery)
 {
     if (update_right_is_missing(delivery->context->right)) {
-        ending_leave(delivery);
+        ending_leave(delivery, delivery->step);
         return;
     }
     log_debug(delivery_own_fields(delivery, "released"), "message is given back");

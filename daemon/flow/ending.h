@@ -18,8 +18,9 @@ struct step;
 
 /* It is over: the ledger and the owner are told, and the delivery is freed. */
 void ending_finish(struct delivery *delivery, enum delivery_end end);
-/* Without a word to the service: the message comes again when its lease ends. */
-void ending_leave(struct delivery *delivery);
+/* Without a word to the service: the message comes again when its lease ends, unless too little of its life
+ * would be left then. step as for ending_poison. */
+void ending_leave(struct delivery *delivery, const struct step *step);
 
 /* Sends the last requests. Waits for a renewal that is under way, for it brings a new receipt. */
 void ending_settle(struct delivery *delivery, enum settle_what what, int64_t hide_ms,

@@ -36,15 +36,8 @@ static void lose(struct delivery *delivery, const char *why)
 static bool on_renewal_due(void *arg)
 {
     struct delivery *delivery = arg;
-    const struct step *step = delivery->step;
-    bool waits = delivery_own_is_waiting(delivery) || delivery->state == DELIVERY_WAITING;
 
-    if (!waits || !delivery_own_is_expiring(delivery, 0))
-        return true;
-    waits_leave(&delivery->wait);
-    delivery_own_leave_lane(delivery);
-    ending_poison(delivery, "expiring", step);
-    return false;
+    return !delivery_own_is_expiring(delivery, 0) || !delivery_expire(delivery);
 }
 
 /* A message that was taken before the right was known to lack has a short lease, so a refusal that
