@@ -221,13 +221,15 @@ int64_t hook_longest_ms(const struct hook *hook)
     return hook->kind->longest_ms(hook->settings->kind.object);
 }
 
+typedef bool equal_fn(const char *a, const char *b);
+
 /* An empty list takes everything. */
-static bool list_takes(const struct config_texts *list, const char *value)
+static bool list_takes(const struct config_texts *list, const char *value, equal_fn *equal)
 {
     if (list->count == 0)
         return true;
     for (unsigned i = 0; value != NULL && i < list->count; i++) {
-        if (str_equal_nocase(list->items[i], value))
+        if (equal(list->items[i], value))
             return true;
     }
     return false;
@@ -239,15 +241,15 @@ bool hook_takes(const struct hook_settings *settings, const char *event_name, co
 
     for (unsigned i = 0; i < settings->on.count && !named; i++)
         named = event_pattern_matches(settings->on.items[i], event_name);
-    return named && list_takes(&settings->queues, queue);
+    return named && list_takes(&settings->queues, queue, str_equal);
 }
 
 bool hook_matches(const struct hook_settings *settings, const struct event *event,
                   const char *queue)
 {
     return hook_takes(settings, event->name, queue) &&
-           list_takes(&settings->projects, event->project_id) &&
-           list_takes(&settings->platforms, event->platform);
+           list_takes(&settings->projects, event->project_id, str_equal_nocase) &&
+           list_takes(&settings->platforms, event->platform, str_equal_nocase);
 }
 
 static void run_done(void *arg, const struct hook_result *result)

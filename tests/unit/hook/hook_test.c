@@ -48,6 +48,7 @@ static void queues_are_matched(void **state)
     expect_match("on: '*', queues: [a, events]", BARE, "events", true);
     expect_match("on: '*', queues: a", BARE, "events", false);
     expect_match("on: '*', queues: event", BARE, "events", false);
+    expect_match("on: '*', queues: Events", BARE, "events", false); /* may be another's name */
 }
 
 static void projects_are_matched_in_any_case(void **state)
