@@ -206,14 +206,16 @@ static void check_url_parts(const struct url *url, const char *text,
         (void)check_queue_name(strrchr(text, '/') + 1, map, key, mistakes);
 }
 
-/* The one writing of a URL: scheme and host in lower case. */
+/* The one writing of a URL: scheme and host in lower case, no port where it is the scheme's. */
 static char *write_url(const struct url *url)
 {
     bool is_ipv6 = strchr(url->host, ':') != NULL;
+    const char *usual = str_equal(url->scheme, "https") ? "443" : "80";
+    const char *port = str_equal(url->port, usual) ? NULL : url->port;
 
     return xasprintf("%s://%s%s%s%s%s%s", url->scheme, is_ipv6 ? "[" : "", url->host,
-                     is_ipv6 ? "]" : "", url->port != NULL ? ":" : "",
-                     url->port != NULL ? url->port : "", url->path);
+                     is_ipv6 ? "]" : "", port != NULL ? ":" : "", port != NULL ? port : "",
+                     url->path);
 }
 
 /* A checked URL without a trailing slash, in fresh memory; NULL when it is wrong. */

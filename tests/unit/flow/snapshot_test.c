@@ -244,6 +244,10 @@ static void one_queue_in_two_writings_is_one(void **state)
              "queues:\n- {name: a, url: 'https://contoso.queue.core.windows.net/aaa', " SAS "}\n"
              "- {name: b, url: 'HTTPS://Contoso.queue.core.windows.net/aaa/', " SAS "}\n",
              "reads the same queue already");
+    load_bad(*state,
+             "queues:\n- {name: a, url: 'https://contoso.queue.core.windows.net/aaa', " SAS "}\n"
+             "- {name: b, url: 'https://contoso.queue.core.windows.net:443/aaa', " SAS "}\n",
+             "reads the same queue already");
 }
 
 static void a_poison_queue_is_named_or_elsewhere(void **state)
