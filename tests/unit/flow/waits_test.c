@@ -68,17 +68,25 @@ static void expect_order(struct fixture *fixture, const char *order)
     assert_string_equal(fixture->order, order);
 }
 
+static bool are_four_due(void *arg)
+{
+    const struct fixture *fixture = arg;
+
+    return strlen(fixture->order) == 4;
+}
+
 static void each_is_due_at_its_time_whenever_it_came(void **state)
 {
     struct fixture *fixture = *state;
 
-    add(fixture, 0, 4);
-    add(fixture, 1, 2);
-    add(fixture, 2, 1);
-    add(fixture, 3, 3);
+    add(fixture, 0, 400);
+    add(fixture, 1, 200);
+    add(fixture, 2, 100);
+    add(fixture, 3, 300);
     add(fixture, 4, 60000);
     assert_string_equal(fixture->order, ""); /* never from inside */
-    expect_order(fixture, "cbda");
+    run_until(fixture->loop, are_four_due, fixture);
+    assert_string_equal(fixture->order, "cbda");
     assert_int_equal(fixture->waits.count, 1);
     assert_null(fixture->wait[0].waits);
     waits_leave(&fixture->wait[4]);
