@@ -236,8 +236,10 @@ static bool copy_slots(const struct roster *roster, int to)
     if (ftruncate(to, 0) < 0)
         return false;
     for (unsigned slot = 0; slot < roster->slots; slot++) {
-        if (pread(roster->fd, &record, sizeof(record), place_of(slot)) != size ||
-            pwrite(to, &record, sizeof(record), place_of(slot)) != size)
+        /* One that was cut off, or can not be read, must not keep others from being written. */
+        if (pread(roster->fd, &record, sizeof(record), place_of(slot)) != size)
+            record = (struct roster_record){.pid = 0};
+        if (pwrite(to, &record, sizeof(record), place_of(slot)) != size)
             return false;
     }
     return true;

@@ -355,6 +355,18 @@ static void names_that_are_too_long_are_cut(void **state)
     assert_string_equal(slot.record.message_id, "");
 }
 
+static void a_file_that_is_emptied_and_deleted_in_use_is_written_anew(void **state)
+{
+    struct fixture *fixture = *state;
+    struct roster_slot slot;
+
+    take_slot(fixture->before, &slot);
+    assert_int_equal(truncate(fixture->path, 0), 0);
+    assert_int_equal(unlink(fixture->path), 0);
+    leave_run(fixture, SLEEPER, 0);
+    assert_int_equal(found_now(fixture), 1);
+}
+
 /* --- what may fail --- */
 
 static void expect_refused(const char *directory, const char *word)
@@ -496,6 +508,7 @@ int main(void)
         TEST(who_lives_keeps_the_slot),
         TEST(what_nobody_needs_is_cut_off),
         TEST(names_that_are_too_long_are_cut),
+        TEST(a_file_that_is_emptied_and_deleted_in_use_is_written_anew),
         TEST(without_its_directory_it_can_not_be_opened),
         TEST(another_thing_in_its_place_is_refused),
         TEST(without_room_there_is_no_slot),
