@@ -31,7 +31,7 @@ static int use_libraries(void)
     unsigned char digest[EVP_MAX_MD_SIZE];
     yaml_parser_t yaml;
     yaml_document_t document;
-    sqlite3 *database;
+    sqlite3 *database = NULL;
     static const unsigned char text[] = "{a: 1}";
 
     int good = XML_Parse(xml, "<a/>", 4, 1) == XML_STATUS_OK &&
