@@ -80,7 +80,15 @@ static bool read_list(const struct http_reply *reply, enum message_list_form for
 
 static bool read_get(const struct http_reply *reply, struct result *result, struct err *err)
 {
-    return read_list(reply, MESSAGE_LIST_GET, result, err);
+    const char *date = http_reply_header(reply, "Date");
+    int64_t answered_ms;
+
+    if (!read_list(reply, MESSAGE_LIST_GET, result, err))
+        return false;
+    if (date != NULL && date_parse_http(date, &answered_ms))
+        for (unsigned i = 0; i < result->list.count; i++)
+            result->list.items[i].answered_ms = answered_ms;
+    return true;
 }
 
 static bool read_put(const struct http_reply *reply, struct result *result, struct err *err)

@@ -27,8 +27,9 @@ struct queue_call;
 struct queue_message {
     const char *id;
     const char *pop_receipt; /* "" after a peek */
-    int64_t inserted_ms;     /* wall clock */
-    int64_t expires_ms;
+    int64_t inserted_ms;     /* by the service's clock */
+    int64_t expires_ms;      /* the same */
+    int64_t answered_ms;     /* the same, when the service gave it to us; 0: it did not say */
     unsigned dequeue_count;
     const char *text; /* as stored: base64 or plain */
     size_t len;

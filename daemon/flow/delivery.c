@@ -52,7 +52,7 @@ static bool must_let_go(const struct delivery *delivery)
 /* A step that is too late is done without a run. */
 static bool is_stale(struct delivery *delivery, struct step *step)
 {
-    if (!dispatch_is_stale(step, clock_wall_ms() - delivery->message.inserted_ms))
+    if (!dispatch_is_stale(step, delivery_own_service_ms(delivery) - delivery->message.inserted_ms))
         return false;
     struct step *before = delivery->step;
     delivery->step = step;
@@ -273,6 +273,8 @@ struct delivery *delivery_new(const struct delivery_context *context, struct gen
     delivery->text = xstrndup(message->text, message->len);
     lease_init(&delivery->lease, context->lease_ms, message->expires_ms, message->pop_receipt,
                asked_ms);
+    lease_heed_service(&delivery->lease, message->answered_ms, message->inserted_ms,
+                       clock_mono_ms());
     delivery->lease.alert_ms = delivery_own_alert_ms(delivery);
     delivery->undecodable = event_decode(message->text, message->len, &delivery->event);
     delivery->message = (struct hook_message){

@@ -65,6 +65,11 @@ bool delivery_own_is_lost(const struct delivery *delivery)
     return delivery->gone || lease_is_over(&delivery->lease, clock_mono_ms());
 }
 
+int64_t delivery_own_service_ms(const struct delivery *delivery)
+{
+    return lease_service_ms(&delivery->lease, clock_mono_ms());
+}
+
 int64_t delivery_own_alert_ms(const struct delivery *delivery)
 {
     return delivery->lease.expires_ms - delivery->context->plan->expiry_margin_ms;
@@ -72,12 +77,12 @@ int64_t delivery_own_alert_ms(const struct delivery *delivery)
 
 bool delivery_own_is_expiring(const struct delivery *delivery, int64_t in_ms)
 {
-    return clock_wall_ms() + in_ms >= delivery_own_alert_ms(delivery);
+    return delivery_own_service_ms(delivery) + in_ms >= delivery_own_alert_ms(delivery);
 }
 
 bool delivery_own_is_expired(const struct delivery *delivery)
 {
-    return clock_wall_ms() + LAST_LEASE_MS >= delivery->lease.expires_ms;
+    return delivery_own_service_ms(delivery) + LAST_LEASE_MS >= delivery->lease.expires_ms;
 }
 
 void delivery_own_note_update(struct delivery *delivery)

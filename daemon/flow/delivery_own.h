@@ -80,8 +80,10 @@ void delivery_own_set_state(struct delivery *delivery, enum delivery_state state
 
 /* Whether the message may be another reader's by now. */
 bool delivery_own_is_lost(const struct delivery *delivery);
-/* Wall clock: from when on so little of the message's life is left that it must be kept safe in poison. */
+/* By the service's clock: from when on so little of the message's life is left that it must be kept safe in poison. */
 int64_t delivery_own_alert_ms(const struct delivery *delivery);
+/* What the service's clock says now. */
+int64_t delivery_own_service_ms(const struct delivery *delivery);
 /* Whether that is so in_ms from now. */
 bool delivery_own_is_expiring(const struct delivery *delivery, int64_t in_ms);
 /* Whether its life is over, or so near its end that a message that is not ours now is gone for good. */

@@ -105,7 +105,7 @@ void ending_retry(struct delivery *delivery, int64_t delay_ms, struct step *step
 /* Its record could not be stored now. The next try comes while there is time for the spool. */
 static void keep_poisonous(struct delivery *delivery, int64_t delay_ms)
 {
-    int64_t safe_ms = delivery_own_alert_ms(delivery) - clock_wall_ms();
+    int64_t safe_ms = delivery_own_alert_ms(delivery) - delivery_own_service_ms(delivery);
 
     if (!retry_in(delivery, min_of(delay_ms, max_of(safe_ms, 1000))))
         leave(delivery);

@@ -11,11 +11,11 @@
 static void arm(struct renewal *renewal)
 {
     const struct lease *lease = renewal->lease;
-    int64_t now_ms = clock_mono_ms(), wall_ms = clock_wall_ms();
+    int64_t now_ms = clock_mono_ms(), service_ms = lease_service_ms(lease, now_ms);
 
     timer_set(&renewal->timer, renewal->events->may_renew(renewal->arg)
-                                   ? lease_renew_in(lease, now_ms, wall_ms)
-                                   : lease_watch_in(lease, now_ms, wall_ms));
+                                   ? lease_renew_in(lease, now_ms, service_ms)
+                                   : lease_watch_in(lease, now_ms, service_ms));
 }
 
 /* At least three tries before the lease is over, at most one a second. */
@@ -68,7 +68,8 @@ static void on_timer(void *arg)
 {
     struct renewal *renewal = arg;
     struct lease *lease = renewal->lease;
-    int64_t visibility_s = lease_visibility_s(lease, lease->length_ms, clock_wall_ms());
+    int64_t visibility_s =
+        lease_visibility_s(lease, lease->length_ms, lease_service_ms(lease, clock_mono_ms()));
 
     if (!renewal->events->due(renewal->arg))
         return;

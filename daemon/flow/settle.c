@@ -175,7 +175,8 @@ static struct queue_call *end_request(struct settle *settle)
 
     if (spec->what == SETTLE_HIDE)
         return queue_update(spec->queue, spec->message_id, spec->lease->receipt,
-                            lease_visibility_s(spec->lease, spec->hide_ms, clock_wall_ms()),
+                            lease_visibility_s(spec->lease, spec->hide_ms,
+                                               lease_service_ms(spec->lease, clock_mono_ms())),
                             spec->timeout_ms, on_answer, settle);
     settle->deletes++;
     return queue_delete(spec->queue, spec->message_id, spec->lease->receipt, spec->timeout_ms,

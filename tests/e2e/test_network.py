@@ -302,22 +302,22 @@ def test_no_proxy_for_this_machine_its_link_and_whom_no_proxy_names(world, queue
 PROXY_FAULTS = {
     "wants a password": (
         lambda proxy: proxy.refuse("407 Proxy Authentication Required"), lambda proxy: proxy.refuse(None),
-        (f"{HOST}:443", "the proxy answered 407", "http.proxy: http://USER:PASSWORD@")),
+        (HOST, "the proxy answered 407", "http.proxy: http://USER:PASSWORD@")),
     "forbids it": (
         lambda proxy: proxy.refuse("403 Forbidden"), lambda proxy: proxy.refuse(None),
-        (f"{HOST}:443", "the proxy answered 403", "does not let this machine through")),
+        (HOST, "the proxy answered 403", "does not let this machine through")),
     "can not get there": (
         lambda proxy: proxy.refuse("502 Bad Gateway"), lambda proxy: proxy.refuse(None),
-        (f"{HOST}:443", "the proxy answered 502", "could not reach the host")),
+        (HOST, "the proxy answered 502", "could not reach the host")),
     "is down": (
         lambda proxy: proxy.go_away(), lambda proxy: proxy.come_back(),
-        (f"{HOST}:443", "10.9.8.7 port PORT", "Connection refused", "http.proxy")),
+        (HOST, "10.9.8.7 port PORT", "Connection refused", "http.proxy")),
     "never answers": (
         lambda proxy: proxy.refuse("silence"), lambda proxy: proxy.refuse(None),
-        (f"{HOST}:443", SILENCE, "no connection", "proxies")),
+        (HOST, SILENCE, "no connection", "proxies")),
     "hangs up": (
         lambda proxy: proxy.refuse(""), lambda proxy: proxy.refuse(None),
-        (f"{HOST}:443", "no connection", "Proxy CONNECT aborted")),
+        (HOST, "no connection", "Proxy CONNECT aborted")),
 }
 
 

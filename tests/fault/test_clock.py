@@ -48,10 +48,11 @@ def test_the_clock_jumps(queue, place, proxy, victim, journal, tell):
     settings = {"url": proxy.through(queue), "lease": "4s", "parallel": 8, "poll_min": "20ms", "poll_max": "200ms",
                 "retry_delay": [f"{RETRY_S}s"]}
     running = victim({"log": {"level": "debug", "format": "json"}, "queues": [queue.config(**settings)], "hooks": [
-        exec_hook("work", "*", command, parallel=4), {"name": "write", "on": ["*"], "file": {"path": str(lines)}}]},
+        exec_hook("work", "*", command, parallel=4, max_age="1h"), {"name": "write", "on": ["*"], "file": {"path": str(lines)}}]},
         release=True, env=clock.environment())
-    # when the clock jumps while they are waiting for their second run: a day ahead, back, a day behind, back
-    for shift in (DAY_S, 0, -DAY_S, 0):
+    # when the clock jumps while they are waiting for their second run: a day ahead, past the end of their lives, a day
+    # behind, back
+    for shift in (DAY_S, 9 * DAY_S, -DAY_S, 0):
         before = set(posted)
         posted.post(max(CLOCK_MESSAGES // 4, 4))
         news = set(posted) - before

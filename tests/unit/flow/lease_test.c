@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "flow/lease.h"
 
 #define WALL_MS      1800000000000
@@ -164,6 +165,26 @@ static void a_lease_that_outlasts_the_message_is_looked_at_while_that_lives(void
     lease_done(&lease);
 }
 
+static void the_service_tells_the_time(void **state)
+{
+    struct lease lease;
+
+    (void)state;
+    clock_freeze(5000, WALL_MS + 9 * DAY_MS); /* nine days ahead */
+    lease_init(&lease, 10000, WALL_MS + 7 * DAY_MS, "r", 5000);
+    assert_int_equal(lease_service_ms(&lease, 6000), WALL_MS + 9 * DAY_MS + 1000);
+    lease_heed_service(&lease, WALL_MS + 60000, WALL_MS, 5000);
+    clock_freeze(6000, WALL_MS - DAY_MS);
+    assert_int_equal(lease_service_ms(&lease, 6000), WALL_MS + 61000);
+    /* no time, and two at which it was not there */
+    lease_heed_service(&lease, 0, WALL_MS, 6000);
+    lease_heed_service(&lease, WALL_MS - 1001, WALL_MS, 6000);
+    lease_heed_service(&lease, WALL_MS + 8 * DAY_MS, WALL_MS, 6000);
+    assert_int_equal(lease_service_ms(&lease, 6000), WALL_MS + 61000);
+    lease_done(&lease);
+    clock_freeze(-1, -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -178,6 +199,7 @@ int main(void)
         cmocka_unit_test(without_renewal_it_is_looked_at_ever_more_often),
         cmocka_unit_test(without_renewal_it_is_looked_at_before_the_message_expires),
         cmocka_unit_test(a_lease_that_outlasts_the_message_is_looked_at_while_that_lives),
+        cmocka_unit_test(the_service_tells_the_time),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
