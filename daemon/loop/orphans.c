@@ -7,18 +7,15 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/unit.h"
-#include "loop/loop.h"
 #include "loop/roster.h"
 #include "loop/timer.h"
 
-#define GROUP_LOOK_MS 50 /* how often to look whether a group is empty, once its leader has ended */
+#define LOOK_MS 50 /* how often to look who lives: not our children, nobody tells us of their end */
 #define KILL_WAIT_MS                                                                               \
     10000 /* how long a KILL may take: who hangs in a disk or network file system */
 
@@ -33,10 +30,8 @@ struct orphan {
     struct orphans *orphans;
     const struct roster_run *run;
     enum orphan_state state;
-    int pidfd;
-    struct loop_watch *watch; /* of its end */
-    struct timer timer;       /* the grace, then the wait after KILL */
-    int64_t grace_until_ms;
+    struct timer timer; /* the next look */
+    int64_t until_ms;   /* the grace, then the wait after KILL */
 };
 
 struct orphans {
@@ -63,20 +58,11 @@ static void tell(const struct orphan *orphan, enum log_level level, const char *
               (int)record->pid, what);
 }
 
-static void stop_watching(struct orphan *orphan)
-{
-    loop_watch_free(take(orphan->watch));
-    if (orphan->pidfd >= 0)
-        close(orphan->pidfd);
-    orphan->pidfd = -1;
-}
-
 static void be_over(struct orphan *orphan)
 {
     struct orphans *orphans = orphan->orphans;
 
     orphan->state = ORPHAN_OVER;
-    stop_watching(orphan);
     timer_clear(&orphan->timer);
     if (--orphans->left == 0)
         timer_set(&orphans->timer, 0);
@@ -115,64 +101,68 @@ static bool group_lives(const struct orphan *orphan)
 }
 
 /* The process has ended; those whom it left in its group have the rest of the grace. */
-static void await_group(struct orphan *orphan)
+static void await_group(struct orphan *orphan, int64_t left_ms)
 {
-    int64_t left_ms = orphan->grace_until_ms - clock_mono_ms();
-
     if (!group_lives(orphan)) {
         has_ended(orphan, "has ended");
     } else if (left_ms > 0) {
         orphan->state = ORPHAN_LEFT;
-        timer_set(&orphan->timer, min_of(left_ms, GROUP_LOOK_MS));
+        timer_set(&orphan->timer, min_of(left_ms, LOOK_MS));
     } else if (signal_group(orphan, SIGKILL)) {
         has_ended(orphan, "has ended, what it left behind was killed");
     }
 }
 
-static void on_end(void *arg)
+/* Until the process has ended, or the grace has passed. */
+static void await_end(struct orphan *orphan, int64_t left_ms)
 {
-    struct orphan *orphan = arg;
+    if (!roster_lives(&orphan->run->record)) {
+        await_group(orphan, left_ms);
+    } else if (left_ms > 0) {
+        timer_set(&orphan->timer, min_of(left_ms, LOOK_MS));
+    } else if (signal_group(orphan, SIGKILL)) {
+        orphan->state = ORPHAN_KILLED;
+        orphan->until_ms = clock_mono_ms() + KILL_WAIT_MS;
+        timer_set(&orphan->timer, LOOK_MS);
+    }
+}
 
-    stop_watching(orphan);
-    if (orphan->state == ORPHAN_ENDING)
-        await_group(orphan);
-    else
+static void await_death(struct orphan *orphan, int64_t left_ms)
+{
+    if (!roster_lives(&orphan->run->record))
         has_ended(orphan, "has been killed after its grace");
+    else if (left_ms > 0)
+        timer_set(&orphan->timer, min_of(left_ms, LOOK_MS));
+    else
+        give_up(orphan, "not even KILL helps");
 }
 
 static void on_timer(void *arg)
 {
     struct orphan *orphan = arg;
+    int64_t left_ms = orphan->until_ms - clock_mono_ms();
 
     switch (orphan->state) {
     case ORPHAN_ENDING:
-        orphan->state = ORPHAN_KILLED;
-        if (signal_group(orphan, SIGKILL))
-            timer_set(&orphan->timer, KILL_WAIT_MS);
+        await_end(orphan, left_ms);
         break;
     case ORPHAN_LEFT:
-        await_group(orphan);
+        await_group(orphan, left_ms);
         break;
     case ORPHAN_KILLED:
-        give_up(orphan, "not even KILL helps");
+        await_death(orphan, left_ms);
         break;
     case ORPHAN_OVER:
         break;
     }
 }
 
-/* The descriptor comes first: what is looked at then is what it stands for, or it has ended. */
 static void begin(struct orphan *orphan)
 {
     const struct roster_record *record = &orphan->run->record;
     char grace[UNIT_TEXT_MAX];
 
-    orphan->pidfd = pidfd_open(record->pid, 0);
-    if (orphan->pidfd < 0 && errno != ESRCH) {
-        give_up(orphan, strerror(errno));
-        return;
-    }
-    if (orphan->pidfd < 0 || !roster_lives(record)) {
+    if (!roster_lives(record)) {
         has_ended(orphan, "has ended by itself");
         return;
     }
@@ -180,11 +170,9 @@ static void begin(struct orphan *orphan)
                                     unit_duration_text(record->grace_ms, grace));
     tell(orphan, LOG_LEVEL_WARNING, what);
     orphan->state = ORPHAN_ENDING;
-    orphan->grace_until_ms = clock_mono_ms() + record->grace_ms;
-    if (!signal_group(orphan, SIGTERM))
-        return;
-    orphan->watch = loop_watch_read(orphan->orphans->loop, orphan->pidfd, on_end, orphan);
-    timer_set(&orphan->timer, record->grace_ms);
+    orphan->until_ms = clock_mono_ms() + record->grace_ms;
+    if (signal_group(orphan, SIGTERM))
+        timer_set(&orphan->timer, min_of(record->grace_ms, LOOK_MS));
 }
 
 static void on_done(void *arg)
@@ -209,7 +197,7 @@ struct orphans *orphans_start(struct loop *loop, struct roster *roster, void (*d
     orphans->left = orphans->count;
     for (unsigned i = 0; i < orphans->count; i++) {
         struct orphan *orphan = &orphans->all[i];
-        *orphan = (struct orphan){.orphans = orphans, .run = &found[i], .pidfd = -1};
+        *orphan = (struct orphan){.orphans = orphans, .run = &found[i]};
         timer_init(&orphan->timer, loop, on_timer, orphan);
         begin(orphan);
     }
@@ -222,10 +210,8 @@ void orphans_free(struct orphans *orphans)
 {
     if (orphans == NULL)
         return;
-    for (unsigned i = 0; i < orphans->count; i++) {
-        stop_watching(&orphans->all[i]);
+    for (unsigned i = 0; i < orphans->count; i++)
         timer_done(&orphans->all[i].timer);
-    }
     timer_done(&orphans->timer);
     free(orphans->all);
     free(orphans);
