@@ -192,6 +192,8 @@ static bool take_message(struct listener *listener, const struct queue_message *
     listener->counts.received++;
     if (delivery != NULL) {
         delivery_adopt(delivery, message, listener->get_asked_ms);
+        if (listener->draining) /* what was taken over from another may have begun to wait anew */
+            delivery_drain(delivery);
         return false;
     }
     delivery = delivery_new(&listener->delivery_context, listener->hooks_generation, message,
