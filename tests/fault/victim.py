@@ -55,7 +55,7 @@ def kill_while_hooks_run(victim: Victim, journal: Journal, dice, longest_s=0.15,
     """Kills at a moment of chance after a run of this daemon has begun; true when a run was under way then. What runs
     is left to the next daemon, unless it is the power that goes."""
     first = len(journal.marks())
-    wait_until(lambda: reap() or journal.begun(first) or victim.must_live(), 30, "a hook to run", 0.002)
+    wait_until(lambda: reap() or journal.begun(first) or victim.must_live(), 120, "a hook to run", 0.002)
     time.sleep(dice.uniform(0, longest_s))
     victim.kill()
     running = {pid for pid in journal.open_runs(first) if process.is_alive(pid)}
