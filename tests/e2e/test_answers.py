@@ -282,7 +282,7 @@ def test_poison_that_can_not_be_stored_is_kept_and_said_once(fake, scripts, daem
     fault.lift()
     wait_until(queue.is_empty, 20, "the queue to be empty")
     assert len(poison.messages()) == 3
-    assert len(running.logged("poison records can be stored again")) == 1
+    assert len(running.wait_logged("poison records can be stored again")) == 1
 
 
 def test_records_that_fail_together_wait_as_one(fake, scripts, daemon):
