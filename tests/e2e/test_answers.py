@@ -314,6 +314,7 @@ def test_a_record_that_the_service_finds_too_large_goes_as_its_text(fake, script
     # then the message is safe there, without its record
     wait_until(queue.is_empty, 10, "the queue to be empty")
     assert [m.text for m in poison.messages()] == ["{oops}"]
+    running.wait_logged("text alone")
     assert len(said(running, "text alone")) == 1
     assert not said(running, "can not be stored")
 
