@@ -367,6 +367,12 @@ void delivery_adopt(struct delivery *delivery, const struct queue_message *messa
     ledger_received_again(delivery->entry);
 }
 
+void delivery_came_again(struct delivery *delivery)
+{
+    if (delivery->settle != NULL)
+        settle_came_again(delivery->settle);
+}
+
 void delivery_move(struct delivery *delivery, const struct delivery_context *context)
 {
     delivery->context = context;

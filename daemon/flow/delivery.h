@@ -71,6 +71,9 @@ const char *delivery_message_id(const struct delivery *delivery);
 /* The same message was delivered to us again while we have it: a fresh receipt. */
 void delivery_adopt(struct delivery *delivery, const struct queue_message *message,
                     int64_t asked_ms);
+/* The same, while it is being settled: another delivery has it from now on. This one does not try to hide it
+ * again, which may end it. */
+void delivery_came_again(struct delivery *delivery);
 /* Hands a delivery that is not settling to another owner, whose configuration and clients it then
  * uses; running hooks go on. The new owner adopts it with a message, unless it waits for a retry, which
  * it then does there; the new owner must not have as many that wait as may. */

@@ -64,16 +64,27 @@ unsigned in_hand_room(const struct in_hand *in_hand, unsigned parallel)
     return min_of(parallel - in_hand->active, QUEUE_MAX_GET);
 }
 
-struct delivery *in_hand_find(const struct in_hand *in_hand, const char *message_id)
+static struct delivery *find(const struct in_hand *in_hand, const char *message_id,
+                             bool is_settling)
 {
     struct delivery_link *link;
 
     TAILQ_FOREACH (link, &in_hand->deliveries, entry) {
-        if (!delivery_is_settling(link->delivery) &&
+        if (delivery_is_settling(link->delivery) == is_settling &&
             strcmp(delivery_message_id(link->delivery), message_id) == 0)
             return link->delivery;
     }
     return NULL;
+}
+
+struct delivery *in_hand_find(const struct in_hand *in_hand, const char *message_id)
+{
+    return find(in_hand, message_id, false);
+}
+
+struct delivery *in_hand_find_settling(const struct in_hand *in_hand, const char *message_id)
+{
+    return find(in_hand, message_id, true);
 }
 
 void in_hand_each(struct in_hand *in_hand, void (*act)(struct delivery *delivery))

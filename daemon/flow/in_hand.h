@@ -35,6 +35,8 @@ unsigned in_hand_room(const struct in_hand *in_hand, unsigned parallel);
 /* The delivery of a message that is in work; NULL. One that is being settled has nothing more to run: the
  * ledger tells a second delivery what is done. */
 struct delivery *in_hand_find(const struct in_hand *in_hand, const char *message_id);
+/* One that is being settled; NULL. */
+struct delivery *in_hand_find_settling(const struct in_hand *in_hand, const char *message_id);
 /* Calls act for each delivery; act may end any of them but those behind it in the list. */
 void in_hand_each(struct in_hand *in_hand, void (*act)(struct delivery *delivery));
 /* delivery_rematch for each. */

@@ -182,6 +182,23 @@ void listener_inherit(struct listener *listener, struct listener *from)
     }
 }
 
+/* A new delivery of a message, whose former one may still be trying to hide it. */
+static void begin(struct listener *listener, const struct queue_message *message)
+{
+    struct delivery *delivery = delivery_new(
+        &listener->delivery_context, listener->hooks_generation, message, listener->get_asked_ms);
+    struct delivery *former = NULL;
+
+    in_hand_add(&listener->in_hand, delivery);
+    if (message->dequeue_count != 1)
+        former = in_hand_find_settling(&listener->in_hand, message->id);
+    if (former != NULL)
+        delivery_came_again(former);
+    if (listener->draining)
+        delivery_drain(delivery);
+    delivery_begin(delivery);
+}
+
 /* False when it is in hand already. */
 static bool take_message(struct listener *listener, const struct queue_message *message)
 {
@@ -196,12 +213,7 @@ static bool take_message(struct listener *listener, const struct queue_message *
             delivery_drain(delivery);
         return false;
     }
-    delivery = delivery_new(&listener->delivery_context, listener->hooks_generation, message,
-                            listener->get_asked_ms);
-    in_hand_add(&listener->in_hand, delivery);
-    if (listener->draining)
-        delivery_drain(delivery);
-    delivery_begin(delivery);
+    begin(listener, message);
     return true;
 }
 

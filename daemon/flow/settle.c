@@ -232,6 +232,16 @@ void settle_hurry(struct settle *settle)
     finish(settle, SETTLE_GIVEN_UP, &err);
 }
 
+void settle_came_again(struct settle *settle)
+{
+    struct err err;
+
+    if (settle->spec.what != SETTLE_HIDE || !timer_is_set(&settle->timer))
+        return;
+    err_set(&err, ERR_GONE, "it was hidden, and has come again");
+    finish(settle, SETTLE_LOST, &err);
+}
+
 void settle_cancel(struct settle *settle)
 {
     if (settle != NULL)

@@ -60,6 +60,9 @@ typedef void settle_done_fn(void *arg, enum settle_end end, const struct err *er
 struct settle *settle_start(const struct settle_spec *spec, settle_done_fn *done, void *arg);
 /* Tries nothing again: what is under way decides. done fires still, perhaps from inside. */
 void settle_hurry(struct settle *settle);
+/* The message has come to us again: it was hidden, though no answer said so, and its receipt is void. A hide
+ * that waits for another try ends as SETTLE_LOST, from inside. */
+void settle_came_again(struct settle *settle);
 void settle_cancel(struct settle *settle);
 
 #endif

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Every bad answer that the queue service can give, by its status and code: to the Gets and to what follows them."""
+import itertools
 import signal
 import time
 
@@ -262,6 +263,22 @@ def test_hides_that_are_refused_keep_the_delay_and_the_attempts(fake, scripts, d
     assert second.time - first.time >= 4 - 1.6  # the service's clock has a grain of a second
     assert len(said(running, "can not be put back", "firewall")) == 1
     assert fault.count >= 2
+
+
+def test_a_hide_whose_answer_was_lost_is_not_tried_again_once_the_message_has_come(fake, scripts, daemon):
+    # given a hook that fails once, and a hide that is done without a word and refused ever after
+    queue = fake.queue()
+    answers = itertools.chain([faults.after_the_work(faults.reset)], itertools.repeat(error(500, "InternalError")))
+    fault = fake.answer("Update", lambda exchange: next(answers)(exchange))
+    message = queue.post(messages.training())
+    running = served_by(fake, scripts, daemon, queue, then="[ $run -ge 2 ] || exit 1", lease="1m", retry_delay=["1s"])
+    # when the message comes again, then its first delivery is over, and the second one does its work
+    running.wait_logged("message is no longer ours", "has come again")
+    tries = fault.count
+    wait_until(queue.is_empty, 10, "the queue to be empty")
+    running.wait_logged("message done")
+    assert [r.message for r in scripts.runs()] == [message, message]
+    assert fault.count == tries >= 2
 
 
 @pytest.mark.parametrize("answer", [error(500, "InternalError"), error(503, "ServerBusy"), html(403)])

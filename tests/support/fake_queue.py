@@ -56,7 +56,7 @@ class Message:
         self.id, self.text, self.dequeue_count = str(uuid.uuid4()), text, 0
         self.inserted = time.time()
         self.expires = 253402300799 if ttl_s == -1 else self.inserted + ttl_s
-        self.told, self.told_at = None, 0.0  # the receipt that the daemon has surely got
+        self.told = None, None, 0  # a receipt that went to the daemon, its connection, and the requests on that by then
         self.renew(hidden_s)
 
     def renew(self, hidden_s):
@@ -168,11 +168,11 @@ class FakeService:
                     self.violations.append(f"{request.method} {request.path}: {refused.why}")
                 return Reply(refused.status, {"x-ms-error-code": refused.code}, error_body(refused.code))
 
-    def told(self, reply):
-        """The answer has gone out whole."""
+    def told(self, reply, exchange):
+        """The answer goes out whole."""
         with self.lock:
             for message, receipt in reply.receipts.items():
-                message.told, message.told_at = receipt, time.monotonic()
+                message.told = receipt, exchange, len(exchange.times)
 
     def messages_of(self, request):
         if request.operation == "Create":
@@ -269,13 +269,15 @@ class FakeService:
         return Reply(201, {"Content-Type": "application/xml"}, listing([message.xml(with_text=False)]))
 
     def _ours(self, request, messages):
-        """The message that a receipt is good for. A stale one is a violation if the daemon knew a newer."""
+        """The message that a receipt is good for. A stale one is a violation if the daemon knew a newer: it had asked
+        for more on the connection that brought it, and has had time to think."""
         wanted = urllib.parse.unquote(request.path.rpartition("/")[2])
         message = next((m for m in messages if m.id == wanted), None)
         if message is None:
             raise Refused(404, "MessageNotFound")
         if message.receipt != self._parameters(request)["popreceipt"]:
-            knew = message.told == message.receipt and message.told_at < request.at - 0.3
+            told, exchange, asked = message.told
+            knew = told == message.receipt and any(at < request.at - 0.3 for at in exchange.times[asked:])
             raise Refused(400, "PopReceiptMismatch", "a stale receipt, and the newer one was known" if knew else None)
         return message
 
@@ -349,11 +351,16 @@ class _Exchange(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
+    def setup(self):
+        super().setup()
+        self.times = []  # of its requests
+
     def do_GET(self):
+        self.times.append(time.monotonic())
         length = int(self.headers.get("Content-Length") or 0)
         path, _, query = self.path.partition("?")
         operation, queue = operation_of(self.command, path, query)
-        self.asked = Request(time.monotonic(), operation, queue, self.command, path, query, self.headers,
+        self.asked = Request(self.times[-1], operation, queue, self.command, path, query, self.headers,
                              self.rfile.read(length))
         answer = self.service.fault_for(self.asked)
         if answer:
@@ -397,7 +404,7 @@ class _Exchange(http.server.BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def send(self, reply):
-        self.service.told(reply)
+        self.service.told(reply, self)
         self.raw(self.head(reply) + reply.body)
 
     def close(self):

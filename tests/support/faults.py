@@ -101,7 +101,7 @@ def bad_chunks(exchange):
 def tiny_chunks(exchange):
     """The right answer, in well-formed chunks of a byte each."""
     real = exchange.perform()
-    exchange.service.told(real)
+    exchange.service.told(real, exchange)
     if not real.body:
         exchange.raw(exchange.head(real))
         return
@@ -147,7 +147,7 @@ def endless_interims(exchange):
 def with_another_behind(exchange):
     """The right answer, and one behind it that nobody asked for."""
     real = exchange.perform()
-    exchange.service.told(real)
+    exchange.service.told(real, exchange)
     exchange.raw(exchange.head(real) + real.body + exchange.head(Reply(404, {"x-ms-error-code": "MessageNotFound"})))
 
 
