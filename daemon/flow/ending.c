@@ -187,6 +187,8 @@ static void unhidden(struct delivery *delivery, const struct err *err)
     log_debug(delivery_own_fields(delivery, NULL), "message can not be hidden: %s", err->text);
     if (delivery->poisoning.record != NULL)
         keep_poisonous(delivery, delivery->settle_spec.hide_ms);
+    else if (delivery->end == DELIVERY_RELEASED) /* perhaps before its steps were known */
+        ending_leave(delivery, delivery->step);
     else
         delivery_next(delivery);
 }

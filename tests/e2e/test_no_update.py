@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from e2e.test_ledger import fill, small_disk, state_of
 from support import faults, messages
 from support.bad_day import in_status, said
 from support.daemon import exec_hook, run, write_config
@@ -246,6 +247,24 @@ def test_a_stop_before_it_is_known_asks_once(fake, scripts, daemon):
     assert fault.count <= 3
     assert len(scripts.runs("slow", mark="end")) == 1 and len(queue.messages()) == len(posted) - 1
     assert len(said(running, "come again when their leases end, within")) == 1
+
+
+@pytest.mark.parametrize("text", ["{oops}", None], ids=["undecodable", "unmatched"])
+def test_a_stop_before_it_is_known_deletes_no_message_that_is_to_be_poison(place, fake, daemon, text):
+    # given a message that is to be poison, and that waits for a ledger that can not be asked what is known of it
+    queue = fake.queue()
+    fault = fake.answer("Update", REFUSED)
+    running = daemon({"queues": [queue.config(lease="60s", unmatched="poison")], "hooks": [
+        exec_hook("never", "export.*", "/bin/true")]}, before=small_disk(place, "size=512k"))
+    fill(state_of(running))
+    queue.post(text or messages.training())
+    queue.messages()[0].dequeue_count = 1
+    running.wait_logged("ledger can not be written")
+    # when the daemon is stopped, and may not give it back
+    assert running.terminate(10) == 0
+    # then the message is still there
+    assert fault.count == 1
+    assert len(queue.messages()) == 1 and not fake.asked("Delete")
 
 
 def test_once_does_not_wait_for_the_clock(azurite, place, queue, scripts):
