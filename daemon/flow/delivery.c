@@ -462,6 +462,6 @@ void delivery_interrupt(struct delivery *delivery)
     } else if (is_idle(delivery)) {
         give_back(delivery);
     } else if (delivery->run != NULL) {
-        run_stop(delivery->run);
+        run_interrupt(delivery->run);
     }
 }

@@ -21,6 +21,7 @@ struct run {
     struct hook_run *hook_run;
     bool has_turn;
     bool begun;
+    bool interrupted; /* no record is waited for */
 };
 
 static void finish(struct run *run)
@@ -103,6 +104,8 @@ static void on_hook_done(void *arg, const struct hook_result *result)
     else
         host_fault(run, result);
     record(run, on_end_recorded);
+    if (run->interrupted)
+        finish(run);
 }
 
 static void start_hook(struct run *run)
@@ -182,8 +185,15 @@ bool run_is_running(const struct run *run)
 
 void run_stop(struct run *run)
 {
-    if (run->hook_run != NULL) {
+    if (run->hook_run != NULL)
         hook_run_stop(run->hook_run);
+}
+
+void run_interrupt(struct run *run)
+{
+    run->interrupted = true;
+    if (run->hook_run != NULL) {
+        run_stop(run);
         return;
     }
     if (run->op == NULL)

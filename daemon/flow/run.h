@@ -41,8 +41,11 @@ void run_start(const struct run_spec *spec, struct run **ret_run);
 bool run_is_waiting(const struct run *run);
 /* Whether the hook runs now. */
 bool run_is_running(const struct run *run);
-/* Stops the hook if it runs, and waits for no record; ended still fires, perhaps from inside. */
+/* Stops the hook, if it runs; ended fires once that is on record. */
 void run_stop(struct run *run);
+/* The same, and waits for no record from now on, for the disk may take none; ended still fires, perhaps
+ * from inside. */
+void run_interrupt(struct run *run);
 /* Forgets a run that is not running; ended will not fire. NULL is fine. */
 void run_cancel(struct run *run);
 

@@ -267,6 +267,24 @@ def test_a_stop_with_a_ledger_that_can_not_be_written_ends_in_time_and_says_so(p
     assert events.is_empty()
 
 
+def test_a_hook_that_a_stop_cuts_is_not_waited_for_when_its_end_can_not_be_written(place, fake, scripts, daemon):
+    # given a hook that runs on, and a disk that has no room any more
+    events = fake.queue()
+    command = scripts.recording("slow", "sleep 60 & wait")
+    running = daemon({"stop_timeout": "1s", "queues": [events.config()], "hooks": [exec_hook("slow", "*", command)]},
+                     before=small_disk(place, "size=512k"))
+    events.post(messages.training())
+    wait_until(lambda: scripts.runs("slow"), 10, "the hook to run")
+    fill(state_of(running))
+    # when the daemon is told to stop, and its second for that passes
+    running.signal(signal.SIGTERM)
+    # then it ends the hook, gives the message back, and ends
+    assert running.wait_end(8) == 0
+    assert running.logged("hook interrupted after")
+    assert running.logged("ledger can not be written at the end", "may run again")
+    assert events.messages()[0].is_visible()
+
+
 # --- --once ---
 
 def test_once_with_a_ledger_that_can_not_be_written_is_69(place, queue, daemon):
