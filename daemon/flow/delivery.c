@@ -442,7 +442,7 @@ static void stop_waiting(struct delivery *delivery)
 void delivery_drain(struct delivery *delivery)
 {
     delivery->draining = true;
-    if (delivery->notice != NULL)
+    if (delivery->notice != NULL && delivery->context->stopping)
         notice_drain(delivery->notice);
     else if (delivery->state == DELIVERY_WAITING)
         stop_waiting(delivery);

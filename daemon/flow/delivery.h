@@ -51,6 +51,7 @@ struct delivery_context {
         *waits;       /* of messages that can not be hidden for their next try: delivery_resume */
     int64_t lease_ms; /* that the last Get asked for */
     int64_t http_timeout_ms;
+    bool stopping; /* we end: who waits to be told of poison is not told */
     /* Its hooks have ended, it is being settled or waits for a retry: a place is free. Fires at most
      * once, and once more after each delivery_resume. */
     void (*settling)(void *arg, struct delivery *delivery);

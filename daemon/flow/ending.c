@@ -238,7 +238,7 @@ static void settled(struct delivery *delivery)
                          on_notice_done, delivery);
     if (delivery->notice == NULL)
         ending_finish(delivery, delivery->end);
-    else if (delivery->draining)
+    else if (delivery->context->stopping)
         notice_drain(delivery->notice);
 }
 

@@ -213,7 +213,7 @@ static void retire(struct flow *flow, struct station *old)
             listener_inherit(station->listener, old->listener);
     }
     old->drained = true;
-    listener_drain(old->listener);
+    listener_retire(old->listener);
 }
 
 void flow_apply(struct flow *flow, struct snapshot *snapshot)

@@ -466,12 +466,18 @@ void listener_look_at_spool(struct listener *listener)
     mover_look(listener->setbacks.mover);
 }
 
-void listener_drain(struct listener *listener)
+void listener_retire(struct listener *listener)
 {
     listener->draining = true;
     timer_clear(&listener->timer);
     mover_drain(listener->setbacks.mover);
     in_hand_each(&listener->in_hand, delivery_drain);
+}
+
+void listener_drain(struct listener *listener)
+{
+    listener->delivery_context.stopping = true;
+    listener_retire(listener);
 }
 
 void listener_interrupt(struct listener *listener)

@@ -54,7 +54,9 @@ void listener_poll_now(struct listener *listener);
 void listener_refresh(struct listener *listener);
 /* Another listener may have left poison records of this queue in the spool. */
 void listener_look_at_spool(struct listener *listener);
-/* Asks for no more messages, gives back what has not begun. */
+/* Asks for no more messages, gives back what has not begun. Poison is told of to all who want to know. */
+void listener_retire(struct listener *listener);
+/* The same, for we end: who waits to be told of poison is not told. */
 void listener_drain(struct listener *listener);
 /* Stops running hooks too. */
 void listener_interrupt(struct listener *listener);

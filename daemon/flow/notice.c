@@ -58,18 +58,27 @@ static void end_telling(struct telling *telling)
     done(arg);
 }
 
+#define FIELD_COUNT 6
+
+static const struct log_field *fields_of(const struct telling *telling, const char *outcome,
+                                         struct log_field fields[static FIELD_COUNT])
+{
+    const struct hook_message *message = &telling->notice->message;
+
+    fields[0] = (struct log_field){"queue", message->queue};
+    fields[1] = (struct log_field){"message_id", message->id};
+    fields[2] = (struct log_field){"event", message->event->name};
+    fields[3] = (struct log_field){"hook", hook_settings(telling->hook)->name};
+    fields[4] = (struct log_field){"outcome", outcome};
+    fields[5] = (struct log_field){NULL, NULL};
+    return fields;
+}
+
 static void on_run_done(void *arg, const struct hook_result *result)
 {
     struct telling *telling = arg;
-    const struct hook_message *message = &telling->notice->message;
-    const struct log_field fields[] = {
-        {"queue", message->queue},
-        {"message_id", message->id},
-        {"event", message->event->name},
-        {"hook", hook_settings(telling->hook)->name},
-        {"outcome", hook_outcome_name(result->outcome)},
-        {NULL, NULL},
-    };
+    struct log_field own[FIELD_COUNT];
+    const struct log_field *fields = fields_of(telling, hook_outcome_name(result->outcome), own);
     char took[UNIT_TEXT_MAX];
 
     unit_duration_human(result->duration_ms, took);
@@ -154,6 +163,8 @@ void notice_drain(struct notice *notice)
 
         if (telling->run == NULL && telling->ticket != NULL) {
             waiting--;
+            log_warning(fields_of(telling, NULL, (struct log_field[FIELD_COUNT]){{0}}),
+                        "hook is not told of the poison: we are stopping");
             end_telling(telling);
         }
     }

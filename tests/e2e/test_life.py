@@ -101,6 +101,8 @@ def test_those_who_wait_to_be_told_of_poison_do_not_outlast_term(place, queue, s
     assert running.wait_end(10) == 0
     assert len(scripts.runs("note")) == len(scripts.runs("note", mark="end")) == 1
     assert queue.is_empty() and len(queue.records()) == 3
+    # and says who was not told of what
+    assert len(running.logged("hook is not told of the poison: we are stopping", '"hook":"note"')) == 2
 
 
 def test_poison_that_is_settled_when_the_stop_is_over_is_told_to_nobody(queue, scripts, daemon):

@@ -186,6 +186,24 @@ def test_many_reloads_under_load_lose_and_repeat_nothing(queue, scripts, daemon)
     assert sorted(r.message for r in scripts.runs()) == sorted(posted)
 
 
+def test_who_waits_to_be_told_of_poison_is_told_when_a_reload_changes_the_queue(place, queue, scripts, daemon):
+    # given a hook that is told of poison, one at a time, and three messages that are poison
+    hold = place / "hold"
+    hold.touch()
+    note = exec_hook("note", "message.poisoned", parallel=1,
+                     command=scripts.recording("note", f"while [ -e {hold} ]; do sleep 0.05; done"))
+    running = daemon({"queues": [queue.config()], "hooks": [note]})
+    posted = [queue.post("{oops}") for _ in range(3)]
+    wait_until(lambda: len(running.logged("put into the poison queue")) == 3, 15, "three messages to be poison")
+    wait_until(lambda: scripts.runs("note"), 10, "the hook to run")
+    # when a reload changes the queue while two of them wait for their turn
+    running.reload({"queues": [queue.config(parallel=4)], "hooks": [note]})
+    hold.unlink()
+    # then all are told of
+    wait_until(lambda: len(scripts.runs("note", mark="end")) == 3, 10, "all three to be told of")
+    assert sorted(r.message for r in scripts.runs("note")) == sorted(posted)
+
+
 def test_a_run_outlasts_its_token_and_goes_on_under_the_new_one(azurite, queue, scripts, daemon):
     # given a hook that is running when the token that let us in expires, and the lease with it
     command, hold = held(scripts, "slow")
