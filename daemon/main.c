@@ -223,6 +223,8 @@ static void on_terminate(void *arg)
         return;
     }
     log_warning(NULL, "told to stop twice; ending now, what runs is killed and comes again");
+    if (daemon->options.once && daemon->exit_status == EX_OK)
+        daemon->exit_status = EX_TEMPFAIL; /* or we would be gone by now */
     /* No waiting for a disk that may hang: the worker is left as it is. */
     children_kill(daemon->children);
     _exit(daemon->exit_status);

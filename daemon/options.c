@@ -78,8 +78,8 @@ const struct option_row option_rows[] = {
     {.name = "once",
      .help = "end when the queues are empty and nothing runs",
      .doc = "Work off what can be received now, then end: for cron, for a test, for a job in a "
-            "pipeline. The exit status tells how it went. Each call is a start: done hooks and "
-            "attempts are forgotten, so a message that fails each time never runs out of them.",
+            "pipeline. The exit status tells how it went. What earlier calls did is known from "
+            "state_dir: hooks that are done are not run again, and attempts are counted on.",
      .put = put_once},
     {.letter = 'v',
      .name = "verbose",

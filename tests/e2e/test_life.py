@@ -238,6 +238,21 @@ def test_once_that_is_told_to_stop_with_messages_put_back_is_75(queue, scripts, 
     assert queue.count() == 1 and queue.records() == []
 
 
+def test_once_that_is_told_to_stop_twice_is_75(queue, scripts, daemon):
+    # given a single pass whose hook would run for a minute
+    queue.post(messages.training())
+    running = daemon({"queues": [queue.config()], "hooks": [exec_hook("slow", "*", scripts.recording("slow", "sleep 60"))]},
+                     args=["--once"], wait=False)
+    wait_until(lambda: scripts.runs("slow"), 10, "the hook to run")
+    # when it is told to stop, twice
+    running.signal(signal.SIGTERM)
+    running.wait_logged("stopping")
+    running.signal(signal.SIGTERM)
+    # then it says that its message is left
+    assert running.wait_end(5) == 75
+    assert queue.count() == 1
+
+
 def test_once_refused_is_77(place, azurite, queue):
     # given a token that somebody else signed
     stranger = azurite.account_sas(account_key="QUJDREVGR0g=")
