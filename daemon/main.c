@@ -546,8 +546,13 @@ static bool build(struct daemon *daemon, struct snapshot *snapshot, struct err *
 /* With `--once`: whether messages of this run are still in their queues. */
 static void note_undeleted(struct daemon *daemon)
 {
-    if (daemon->options.once && daemon->exit_status == EX_OK &&
-        ledger_count_undeleted(state_ledger(daemon->state), daemon->started_ms) > 0)
+    unsigned count;
+
+    if (!daemon->options.once || daemon->exit_status != EX_OK)
+        return;
+    if (!ledger_count_undeleted(state_ledger(daemon->state), daemon->started_ms, &count))
+        daemon->exit_status = EX_UNAVAILABLE;
+    else if (count > 0)
         daemon->exit_status = EX_TEMPFAIL;
 }
 

@@ -299,25 +299,26 @@ static void forget(struct batch_ops *ops)
         op_free(op);
 }
 
-/* What waits is written, if it can be; callbacks do not fire any more. */
-static void write_rest(struct ledger *ledger)
+/* What waits is written, if it can be: whether it could. Callbacks do not fire any more. */
+static bool write_rest(struct ledger *ledger)
 {
     TAILQ_CONCAT(&ledger->todo, &ledger->answers, link);
     gather(ledger);
     if (TAILQ_EMPTY(&ledger->batch.ops))
-        return;
+        return true;
     batch_run(&ledger->batch);
     tell_news(ledger);
     if (!ledger->batch.good)
         ledger->events->broken(ledger->arg, &ledger->batch.err, 0);
     forget(&ledger->batch.ops);
+    return ledger->batch.good;
 }
 
 void ledger_close(struct ledger *ledger)
 {
     if (ledger == NULL)
         return;
-    write_rest(ledger);
+    (void)write_rest(ledger);
     ledger_file_free(ledger->file);
     timer_done(&ledger->timer);
     timer_done(&ledger->answer_timer);
@@ -330,16 +331,12 @@ bool ledger_is_broken(const struct ledger *ledger)
     return ledger->broken;
 }
 
-unsigned ledger_count_undeleted(struct ledger *ledger, int64_t since_wall_ms)
+bool ledger_count_undeleted(struct ledger *ledger, int64_t since_wall_ms, unsigned *ret_count)
 {
-    unsigned count = 0;
     struct err err;
 
-    write_rest(ledger);
-    if (!ledger_file_ready(ledger->file, &err) ||
-        !rows_count_undeleted(ledger_file_rows(ledger->file), since_wall_ms, &count, &err))
-        return 0;
-    return count;
+    return write_rest(ledger) && ledger_file_ready(ledger->file, &err) &&
+           rows_count_undeleted(ledger_file_rows(ledger->file), since_wall_ms, ret_count, &err);
 }
 
 /* --- messages --- */

@@ -98,8 +98,10 @@ void ledger_close(struct ledger *ledger);
 /* Steps of messages that are deleted, or expired, are kept so long. Each day what is older goes. */
 void ledger_keep_history(struct ledger *ledger, int64_t days);
 bool ledger_is_broken(const struct ledger *ledger);
-/* How many messages that were received since then are not deleted; blocks. The worker must have ended. */
-unsigned ledger_count_undeleted(struct ledger *ledger, int64_t since_wall_ms);
+/* How many messages that were received since then are not deleted; false when what is to be known of
+ * them can not be written or read. Blocks. The worker must have ended. */
+bool ledger_count_undeleted(struct ledger *ledger, int64_t since_wall_ms,
+                            unsigned *ret_count) MUST_CHECK;
 
 /* A message in hand; what receipt holds is copied. */
 struct ledger_entry *ledger_entry_new(struct ledger *ledger, const struct ledger_receipt *receipt);

@@ -298,6 +298,22 @@ def test_once_with_a_ledger_that_can_not_be_written_is_69(place, queue, daemon):
     assert len(queue.visible()) == 1
 
 
+def test_once_that_can_not_tell_at_its_end_what_is_left_is_69(place, fake, scripts, daemon):
+    # given a single pass that is at work on a message, and a disk that has no room any more
+    events = fake.queue()
+    events.post(messages.training())
+    running = daemon({"stop_timeout": "1s", "queues": [events.config()],
+                      "hooks": [exec_hook("slow", "*", scripts.recording("slow", "sleep 60 & wait"))]},
+                     args=["--once"], before=small_disk(place, "size=512k"), wait=False)
+    wait_until(lambda: scripts.runs("slow"), 10, "the hook to run")
+    fill(state_of(running))
+    # when it is told to stop, and the hook outlasts that
+    status = running.terminate(8)
+    # then it does not say that all is well, for the message is left
+    assert status == 69
+    assert len(events.messages()) == 1
+
+
 def test_once_knows_what_the_last_run_did(place, queue, scripts, daemon):
     # given a chain whose second step fails
     ok = place / "ok"
