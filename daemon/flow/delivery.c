@@ -424,6 +424,12 @@ void delivery_resume(struct delivery *delivery, struct generation *generation)
     match(delivery, generation);
 }
 
+/* Whether its first hook waits for what must be on record before. */
+static bool is_on_hold(const struct delivery *delivery)
+{
+    return delivery->run != NULL && !delivery->has_begun && !run_has_begun(delivery->run);
+}
+
 /* No longer waits, and lets others have the message. */
 static void give_back(struct delivery *delivery)
 {
@@ -448,6 +454,8 @@ void delivery_drain(struct delivery *delivery)
         stop_waiting(delivery);
     else if (is_idle(delivery) && !delivery->has_begun)
         give_back(delivery);
+    else if (is_on_hold(delivery)) /* a disk that takes no record may do so for long */
+        run_interrupt(delivery->run);
 }
 
 void delivery_interrupt(struct delivery *delivery)

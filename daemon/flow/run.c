@@ -183,6 +183,11 @@ bool run_is_running(const struct run *run)
     return run->hook_run != NULL;
 }
 
+bool run_has_begun(const struct run *run)
+{
+    return run->hook_run != NULL || run->begun;
+}
+
 void run_stop(struct run *run)
 {
     if (run->hook_run != NULL)

@@ -41,6 +41,8 @@ void run_start(const struct run_spec *spec, struct run **ret_run);
 bool run_is_waiting(const struct run *run);
 /* Whether the hook runs now. */
 bool run_is_running(const struct run *run);
+/* Whether it runs, or has run. */
+bool run_has_begun(const struct run *run);
 /* Stops the hook, if it runs; ended fires once that is on record. */
 void run_stop(struct run *run);
 /* The same, and waits for no record from now on, for the disk may take none; ended still fires, perhaps

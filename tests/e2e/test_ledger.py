@@ -267,6 +267,21 @@ def test_a_stop_with_a_ledger_that_can_not_be_written_ends_in_time_and_says_so(p
     assert events.is_empty()
 
 
+def test_a_hook_that_can_not_begin_for_want_of_a_record_is_not_waited_for_at_a_stop(place, fake, scripts, daemon):
+    # given a message whose hook has not begun, for there is no room to put that on record
+    events = fake.queue()
+    running = daemon({"queues": [events.config()], "hooks": [exec_hook("never", "*", scripts.recording("never"))]},
+                     before=small_disk(place, "size=512k"))
+    fill(state_of(running))
+    events.post(messages.training())
+    running.wait_logged("ledger can not be written")
+    # when the daemon is told to stop
+    running.signal(signal.SIGTERM)
+    # then it gives the message back at once, and ends
+    assert running.wait_end(5) == 0
+    assert events.messages()[0].is_visible() and not scripts.runs()
+
+
 def test_a_hook_that_a_stop_cuts_is_not_waited_for_when_its_end_can_not_be_written(place, fake, scripts, daemon):
     # given a hook that runs on, and a disk that has no room any more
     events = fake.queue()
