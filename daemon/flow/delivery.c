@@ -116,14 +116,23 @@ static void run_step(struct delivery *delivery, struct step *step)
         &delivery->run);
 }
 
+/* What to do next, past the steps that are too late. */
+static enum verdict judge(struct delivery *delivery, struct step **ret_step, int64_t *ret_delay_ms)
+{
+    enum verdict verdict;
+
+    do
+        verdict = dispatch_next(&delivery->dispatch, ret_step, ret_delay_ms);
+    while (verdict == VERDICT_RUN && is_stale(delivery, *ret_step));
+    return verdict;
+}
+
 void delivery_next(struct delivery *delivery)
 {
     struct step *step;
     int64_t delay_ms;
 
-    enum verdict verdict = dispatch_next(&delivery->dispatch, &step, &delay_ms);
-    while (verdict == VERDICT_RUN && is_stale(delivery, step))
-        verdict = dispatch_next(&delivery->dispatch, &step, &delay_ms);
+    enum verdict verdict = judge(delivery, &step, &delay_ms);
     if (verdict != VERDICT_DONE && delivery_own_is_lost(delivery) &&
         delivery_own_is_expired(delivery)) {
         ending_poison(delivery, verdict == VERDICT_REJECT ? step->record.reason : "expiring", step);
@@ -185,9 +194,17 @@ static bool is_held_up(const struct delivery *delivery)
            dispatch_next(&delivery->dispatch, &step, &delay_ms) != VERDICT_DONE;
 }
 
+/* Whether no step is to be run any more. */
+static bool is_decided(enum verdict verdict)
+{
+    return verdict == VERDICT_DONE || verdict == VERDICT_REJECT;
+}
+
 bool delivery_expire(struct delivery *delivery)
 {
-    const struct step *step = delivery->step;
+    const bool is_known = delivery->op == NULL; /* what the ledger knows of the steps */
+    struct step *step = delivery->step;
+    int64_t delay_ms;
 
     if (!is_held_up(delivery))
         return false;
@@ -200,6 +217,8 @@ bool delivery_expire(struct delivery *delivery)
         ending_poison(delivery, delivery->undecodable, NULL);
     else if (delivery->dispatch.count == 0)
         unmatched(delivery);
+    else if (is_known && is_decided(judge(delivery, &step, &delay_ms)))
+        delivery_next(delivery);
     else
         ending_poison(delivery, "expiring", step);
     return true;
