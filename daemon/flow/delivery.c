@@ -401,10 +401,9 @@ void delivery_move(struct delivery *delivery, const struct delivery_context *con
     renewal_move(&delivery->renewal, context->queue, delivery_own_request_timeout(delivery));
     delivery->message.queue = context->plan->settings->name;
     delivery->message.queue_url = context->plan->url;
-    if (delivery->state == DELIVERY_WAITING) {
+    renewal_start(&delivery->renewal);
+    if (delivery->state == DELIVERY_WAITING)
         waits_move(&delivery->wait, context->waits);
-        renewal_start(&delivery->renewal);
-    }
 }
 
 /* Begins anew with that configuration's hooks and what the ledger knows. */
@@ -426,9 +425,14 @@ static bool is_idle(const struct delivery *delivery)
     return delivery->op != NULL || delivery_own_is_waiting(delivery);
 }
 
+bool delivery_is_untouched(const struct delivery *delivery)
+{
+    return is_idle(delivery) && !delivery->has_begun;
+}
+
 void delivery_rematch(struct delivery *delivery, struct generation *generation)
 {
-    if (!is_idle(delivery) || delivery->has_begun)
+    if (!delivery_is_untouched(delivery))
         return;
     ledger_cancel(take(delivery->op));
     delivery_own_leave_lane(delivery);
@@ -471,7 +475,7 @@ void delivery_drain(struct delivery *delivery)
         notice_drain(delivery->notice);
     else if (delivery->state == DELIVERY_WAITING)
         stop_waiting(delivery);
-    else if (is_idle(delivery) && !delivery->has_begun)
+    else if (delivery_is_untouched(delivery))
         give_back(delivery);
     else if (is_on_hold(delivery)) /* a disk that takes no record may do so for long */
         run_interrupt(delivery->run);

@@ -76,8 +76,8 @@ void delivery_adopt(struct delivery *delivery, const struct queue_message *messa
  * again, which may end it. */
 void delivery_came_again(struct delivery *delivery);
 /* Hands a delivery that is not settling to another owner, whose configuration and clients it then
- * uses; running hooks go on. The new owner adopts it with a message, unless it waits for a retry, which
- * it then does there; the new owner must not have as many that wait as may. */
+ * uses; running hooks go on. One that waits for a retry does so there then; the new owner must not have as
+ * many that wait as may. */
 void delivery_move(struct delivery *delivery, const struct delivery_context *context);
 /* Matches a message whose hooks have not begun with another configuration's hooks. */
 void delivery_rematch(struct delivery *delivery, struct generation *generation);
@@ -89,6 +89,8 @@ void delivery_drain(struct delivery *delivery);
 /* Stops a running hook and gives the message back. */
 void delivery_interrupt(struct delivery *delivery);
 bool delivery_is_settling(const struct delivery *delivery);
+/* Nothing has happened to it yet but waiting: delivery_rematch does something. */
+bool delivery_is_untouched(const struct delivery *delivery);
 /* Whether it has put a record into the poison queue: not into the spool, nor in an earlier delivery. */
 bool delivery_has_put(const struct delivery *delivery);
 /* It neither settles nor waits for a retry: it counts among the messages at once. */

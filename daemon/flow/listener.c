@@ -169,16 +169,28 @@ struct delivery *listener_give_up(struct listener *listener, const char *message
     return delivery;
 }
 
+static void inherit(struct listener *listener, struct listener *from, struct delivery *delivery)
+{
+    in_hand_take_out(&from->in_hand, delivery);
+    delivery_move(delivery, &listener->delivery_context);
+    in_hand_add(&listener->in_hand, delivery);
+}
+
 void listener_inherit(struct listener *listener, struct listener *from)
 {
+    struct delivery_link *link, *following;
     struct wait *wait;
 
-    while ((wait = TAILQ_FIRST(&from->in_hand.waits.list)) != NULL) {
-        struct delivery *delivery = wait->owner;
-
-        in_hand_take_out(&from->in_hand, delivery);
-        delivery_move(delivery, &listener->delivery_context);
-        in_hand_add(&listener->in_hand, delivery);
+    while ((wait = TAILQ_FIRST(&from->in_hand.waits.list)) != NULL)
+        inherit(listener, from, wait->owner);
+    if (!update_right_is_missing(&from->right))
+        return;
+    for (link = TAILQ_FIRST(&from->in_hand.deliveries); link != NULL; link = following) {
+        following = TAILQ_NEXT(link, entry);
+        if (!delivery_is_untouched(link->delivery))
+            continue;
+        inherit(listener, from, link->delivery);
+        delivery_rematch(link->delivery, listener->hooks_generation);
     }
 }
 

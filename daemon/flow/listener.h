@@ -42,7 +42,8 @@ const struct queue_plan *listener_plan(const struct listener *listener);
 
 /* Gives up a delivery that is not settling, by its message's id; NULL when it has none such. */
 struct delivery *listener_give_up(struct listener *listener, const char *message_id);
-/* Takes over what waits with another listener of the same queue for its next try, which is to be let go. */
+/* Takes over what waits with another listener of the same queue for its next try, which is to be let go;
+ * and where it may not give messages back, those whose hooks have not begun. */
 void listener_inherit(struct listener *listener, struct listener *from);
 /* New messages get this configuration's hooks, and so do those that have not begun. */
 void listener_use_hooks(struct listener *listener, struct generation *generation);

@@ -548,6 +548,24 @@ def test_what_waits_goes_on_when_a_reload_changes_its_queue(azurite, queue, scri
     assert updates(tap) == [] and not said(running, "come again when their leases end")
 
 
+def test_what_waits_for_its_turn_goes_on_when_a_reload_changes_its_queue(azurite, queue, scripts, daemon):
+    # given a hook that is busy, and messages that wait for their turn under long leases
+    hold = scripts.place / "hold"
+    hold.touch()
+    settings = without_update(azurite, queue)
+    hook = exec_hook("slow", "*", scripts.recording("slow", f"while [ -e {hold} ]; do sleep 0.05; done"), parallel=1)
+    running = daemon({"queues": [settings], "hooks": [hook]})
+    posted = [queue.post(messages.training()) for _ in range(3)]
+    wait_until(lambda: len(running.logged("reading -> stepping")) == 3, 15, "all to wait")
+    # when a reload gives the queue other settings
+    running.reload({"queues": [{**settings, "parallel": 2}], "hooks": [hook]})
+    # then each has its turn, once, long before the leases end
+    hold.unlink()
+    wait_until(queue.is_empty, 10, "the queue to be empty")
+    assert sorted(r.message for r in scripts.runs("slow")) == sorted(posted)
+    assert not said(running, "come again when their leases end")
+
+
 def test_what_waits_is_let_go_when_a_reload_removes_its_queue(azurite, new_queue, scripts, daemon):
     # given two queues, and a message that waits
     one, two = new_queue(), new_queue()
