@@ -251,6 +251,11 @@ static void on_ledger_read(void *arg, const struct ledger_message *known)
     struct delivery *delivery = arg;
 
     delivery->op = NULL;
+    /* Who has it now sees to it, unless its life is over. */
+    if (delivery->gone && !delivery_own_is_expired(delivery)) {
+        ending_finish(delivery, DELIVERY_LOST);
+        return;
+    }
     if (known->stored_reason != NULL) {
         delete_poison(delivery, known);
         return;

@@ -212,6 +212,25 @@ def test_a_full_disk_holds_all_messages_and_loses_none(place, fake, scripts, dae
     assert len(scripts.runs("report")) == 20
 
 
+def test_a_message_that_is_gone_when_the_disk_answers_leaves_no_poison(place, fake, daemon):
+    # given a message that is to be poison, and a ledger that can not be asked what is known of it
+    events = fake.queue()
+    running = daemon({"queues": [events.config(lease="2s")], "hooks": []}, before=small_disk(place, "size=512k"))
+    filler = fill(state_of(running))
+    events.post("{oops}")
+    events.messages()[0].dequeue_count = 1
+    running.wait_logged("ledger can not be written")
+    # when somebody else deletes it, and then there is room again
+    with fake.lock:
+        fake.queues[events.name].clear()
+    running.wait_logged("lease lost")
+    filler.unlink()
+    running.wait_logged("ledger can be written again", timeout=40)
+    # then it is none of our business any more
+    wait_until(lambda: status_with(running, " 0 in hand"), 5, "nothing in hand")
+    assert not events.records() and not fake.asked("Put")
+
+
 def test_a_message_that_waits_for_a_disk_is_matched_anew_by_a_reload(place, fake, scripts, daemon):
     # given a message that came before, and a ledger that can not be asked what is known of it
     events = fake.queue()
