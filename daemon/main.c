@@ -477,6 +477,18 @@ static void on_usr2(void *arg)
 
 /* --- life --- */
 
+/* Those that end a process that has no handler for them, and must not end us before we have one. */
+static void hold_signals(int how)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGUSR1);
+    sigaddset(&set, SIGUSR2);
+    sigprocmask(how, &set, NULL);
+}
+
 /* Standard descriptors exist, no core is dumped with secrets in it, a broken pipe is an error code. */
 static void prepare_process(void)
 {
@@ -492,6 +504,7 @@ static void prepare_process(void)
     prctl(PR_SET_DUMPABLE, 0);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a limit on a file's size is a write's error */
+    hold_signals(SIG_BLOCK);
     umask(022);
 }
 
@@ -524,6 +537,7 @@ static bool build(struct daemon *daemon, struct snapshot *snapshot, struct err *
     loop_on_signal(daemon->loop, SIGINT, on_terminate, daemon);
     loop_on_signal(daemon->loop, SIGUSR1, on_usr1, daemon);
     loop_on_signal(daemon->loop, SIGUSR2, on_usr2, daemon);
+    hold_signals(SIG_UNBLOCK);
     context = (struct flow_context){
         .loop = daemon->loop,
         .worker = daemon->worker,

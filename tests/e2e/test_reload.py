@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """HUP: a good configuration is taken over at once, a bad one changes nothing, and no run is harmed."""
 import json
+import os
 import signal
 
 import pytest
@@ -46,6 +47,29 @@ def test_a_broken_file_changes_nothing_and_says_where(queue, scripts, daemon):
     hold.unlink()
     wait_until(queue.is_empty, 15, "the queue to be empty")
     assert len(scripts.runs("slow")) == len(scripts.runs("slow", mark="end")) == 1
+
+
+def test_a_reload_that_is_asked_for_while_it_starts_is_done_when_it_has(place, queue, daemon):
+    # given a daemon that reads its configuration for the first time
+    config = place / "slow.yaml"
+    os.mkfifo(config, 0o600)
+    running = daemon({"queues": [queue.config()], "hooks": []}, args=["-c", config], wait=False)
+
+    def reader():
+        try:
+            return os.open(config, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            return None
+
+    pipe = wait_until(reader, 10, "the daemon to read")
+    # when it is told to read it again
+    running.signal(signal.SIGHUP)
+    running.config_path.rename(config)
+    os.write(pipe, config.read_bytes())
+    os.close(pipe)
+    # then it starts, and does so
+    running.wait_ready()
+    running.wait_logged("reloaded: 1 queue, 0 hooks")
 
 
 def test_every_mistake_of_a_broken_file_is_logged_with_its_line(queue, daemon):
