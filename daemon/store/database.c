@@ -23,6 +23,11 @@ static const char pragmas[] = "PRAGMA locking_mode = EXCLUSIVE;"
                               "PRAGMA journal_size_limit = 8388608;"
                               "PRAGMA temp_store = MEMORY;";
 
+/* Of a file that nothing relies on yet: it needs no journal, and one sync when it is whole. */
+static const char making_pragmas[] = "PRAGMA locking_mode = EXCLUSIVE;"
+                                     "PRAGMA journal_mode = OFF;"
+                                     "PRAGMA synchronous = OFF;";
+
 static bool is_damage(int code)
 {
     return (code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB;
@@ -50,42 +55,73 @@ bool database_exec(struct database *database, const char *sql, struct err *err)
            database_fail(database, err);
 }
 
-static bool set_up(struct database *database, struct err *err)
+/* SQLite would let others read it, and has fewer words for what stands in the way. */
+static bool open_or_make(const char *path, int *ret_fd, struct err *err)
 {
-    sqlite3_extended_result_codes(database->handle, 1);
-    sqlite3_busy_timeout(database->handle, 2000);
-    return database_exec(database, pragmas, err);
+    *ret_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+    return *ret_fd >= 0 || err_set_errno(err, ERR_HOST, errno, "can not open %s", path);
 }
 
-/* SQLite would let others read it, and has fewer words for what stands in the way. */
 static bool make_file(const char *path, struct err *err)
 {
-    autoclose int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+    autoclose int fd = -1;
 
-    return fd >= 0 || err_set_errno(err, ERR_HOST, errno, "can not open %s", path);
+    return open_or_make(path, &fd, err);
+}
+
+/* A new file takes an older one's place. */
+static bool remove_old(const char *path, struct err *err)
+{
+    return unlink(path) == 0 || errno == ENOENT ||
+           err_set_errno(err, ERR_HOST, errno, "can not replace %s", path);
+}
+
+/* Of a file that is there. Whatever comes of it, *ret_database is to be closed. */
+static bool open_with(const char *path, const char *set_up, struct database **ret_database,
+                      struct err *err)
+{
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
+    struct database *database = xcalloc(1, sizeof(*database));
+
+    *ret_database = database;
+    database->path = xstrdup(path);
+    /* Counting what is allocated costs two locks each time. Refused once SQLite is in use: as well. */
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    if (sqlite3_open_v2(path, &database->handle, flags, NULL) != SQLITE_OK)
+        return database_fail(database, err);
+    sqlite3_extended_result_codes(database->handle, 1);
+    sqlite3_busy_timeout(database->handle, 2000);
+    return database_exec(database, set_up, err);
 }
 
 bool database_open(const char *path, struct database **ret_database, bool *ret_damaged,
                    struct err *err)
 {
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
+    struct database *database;
 
     *ret_damaged = false;
     if (!make_file(path, err))
         return false;
-    struct database *database = xcalloc(1, sizeof(*database));
-    /* Counting what is allocated costs two locks each time. Refused once SQLite is in use: as well. */
-    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
-    database->path = xstrdup(path);
-    if (sqlite3_open_v2(path, &database->handle, flags, NULL) == SQLITE_OK
-            ? set_up(database, err)
-            : database_fail(database, err)) {
+    if (open_with(path, pragmas, &database, err)) {
         *ret_database = database;
         return true;
     }
     *ret_damaged = database->damaged;
     database_close(database);
     return false;
+}
+
+bool database_make(const char *path, database_fill_fn *fill, struct err *err)
+{
+    struct database *database;
+    autoclose int fd = -1;
+
+    if (!remove_old(path, err) || !open_or_make(path, &fd, err))
+        return false;
+    bool good = open_with(path, making_pragmas, &database, err) && fill(database, err) &&
+                database_exec(database, "PRAGMA journal_mode = WAL", err);
+    database_close(database);
+    return good && (fsync(fd) == 0 || err_set_errno(err, ERR_HOST, errno, "can not sync %s", path));
 }
 
 void database_close(struct database *database)
@@ -167,9 +203,7 @@ bool database_copy(struct database *database, const char *path, struct err *err)
     sqlite3 *handle = NULL;
     bool good = false;
 
-    if (unlink(path) < 0 && errno != ENOENT)
-        return err_set_errno(err, ERR_HOST, errno, "can not replace %s", path);
-    if (!make_file(path, err))
+    if (!remove_old(path, err) || !make_file(path, err))
         return false;
     if (sqlite3_open_v2(path, &handle, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK) {
         sqlite3_backup *backup = sqlite3_backup_init(handle, "main", database->handle, "main");

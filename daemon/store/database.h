@@ -30,6 +30,11 @@ struct database {
  * *ret_damaged tells whether the file is to blame. */
 bool database_open(const char *path, struct database **ret_database, bool *ret_damaged,
                    struct err *err) MUST_CHECK;
+/* What a new database is to hold. */
+typedef bool database_fill_fn(struct database *database, struct err *err);
+/* Makes a new file (0600), which `fill` fills, and syncs it; one that is there is replaced. Until it has
+ * succeeded the file may be anything: it gets its name when it is whole. */
+bool database_make(const char *path, database_fill_fn *fill, struct err *err) MUST_CHECK;
 /* Statements must be finalized. NULL is fine. */
 void database_close(struct database *database);
 /* Fills err with what the last call on the handle failed of. Returns false. */

@@ -98,19 +98,40 @@ static bool note_damage(struct ledger_file *file, bool damaged, const struct err
     return false;
 }
 
+/* Gives the ledger's name to a file that is whole and synced. Who is killed before the name is synced has it
+ * synced by the first commit: SQLite syncs the directory with the first sync of each log that it opens. */
+static bool put_in_place(struct ledger_file *file, const char *fresh, struct err *err)
+{
+    autofree char *log = xasprintf("%s-wal", file->path);
+
+    /* A log that is left is not its own. */
+    if ((unlink(log) < 0 && errno != ENOENT) || rename(fresh, file->path) < 0)
+        return err_set_errno(err, ERR_HOST, errno, "can not replace %s", file->path);
+    return state_dir_sync(file->state_dir, err);
+}
+
+/* One that is cut short has another name, and is made anew. */
+static bool make_file(struct ledger_file *file, struct err *err)
+{
+    autofree char *fresh = xasprintf("%s.new", file->path);
+
+    return rows_make(fresh, err) && put_in_place(file, fresh, err);
+}
+
 /* Opens what is there, or makes it. */
 static bool open_file(struct ledger_file *file, struct err *err)
 {
     struct stat st = {0};
-    bool fresh = stat(file->path, &st) < 0 && errno == ENOENT;
+    bool fresh = lstat(file->path, &st) < 0 && errno == ENOENT;
     bool check = !fresh && !file->was_open && st.st_size <= CHECK_MAX_BYTES;
     bool damaged;
 
+    if (fresh && !make_file(file, err))
+        return false;
     if (!database_open(file->path, &file->database, &damaged, err))
         return note_damage(file, damaged, err);
     if (!rows_open(file->database, &file->rows, err) ||
-        (check && !database_check(file->database, err)) ||
-        (fresh && !state_dir_sync(file->state_dir, err))) {
+        (check && !database_check(file->database, err))) {
         note_damage(file, file->database->damaged, err);
         close_file(file);
         return false;
@@ -129,7 +150,6 @@ static bool open_file(struct ledger_file *file, struct err *err)
 static bool write_anew(struct ledger_file *file, struct err *err)
 {
     autofree char *fresh = xasprintf("%s.new", file->path);
-    autofree char *log = xasprintf("%s-wal", file->path);
 
     if (!database_copy(file->database, fresh, err)) {
         if (!file->database->damaged)
@@ -137,15 +157,14 @@ static bool write_anew(struct ledger_file *file, struct err *err)
         close_file(file);
         return true;
     }
-    /* A log that is left is not the copy's. */
-    if ((unlink(log) < 0 && errno != ENOENT) || rename(fresh, file->path) < 0)
-        return err_set_errno(err, ERR_HOST, errno, "can not replace %s", file->path);
+    if (!put_in_place(file, fresh, err))
+        return false;
     close_file(file);
     tell(file,
          xasprintf("the ledger %s was deleted or replaced while in use; it is written anew from "
                    "what was in it",
                    file->path));
-    return state_dir_sync(file->state_dir, err);
+    return true;
 }
 
 bool ledger_file_ready(struct ledger_file *file, struct err *err)

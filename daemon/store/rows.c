@@ -117,9 +117,19 @@ void rows_close(struct rows *rows)
     free(rows);
 }
 
+static bool make_tables(struct database *database, struct err *err)
+{
+    return schema_update(database, schema, array_size(schema), err);
+}
+
+bool rows_make(const char *path, struct err *err)
+{
+    return database_make(path, make_tables, err);
+}
+
 bool rows_open(struct database *database, struct rows **ret_rows, struct err *err)
 {
-    if (!schema_update(database, schema, array_size(schema), err))
+    if (!make_tables(database, err))
         return false;
     struct rows *rows = xcalloc(1, sizeof(*rows));
     rows->database = database;

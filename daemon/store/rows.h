@@ -28,6 +28,8 @@ struct rows_message {
     bool is_stored; /* its poison record */
 };
 
+/* Makes a file with empty tables, as database_make does. */
+bool rows_make(const char *path, struct err *err) MUST_CHECK;
 /* Brings the tables up to date. database is borrowed. */
 bool rows_open(struct database *database, struct rows **ret_rows, struct err *err) MUST_CHECK;
 void rows_close(struct rows *rows);

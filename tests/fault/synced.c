@@ -11,7 +11,8 @@
  *
  * So a new file, a rename, an unlink count once their directory is synced; a file with a durable name and
  * content that never was synced is empty; a new directory needs its parent synced. ID is inode number and
- * time of birth, for an inode number may be used again. tests/fault/rollback.py makes the first shadow and puts
+ * time of birth, for an inode number may be used again. With $SYNCED_LAST=N the program is killed at the end of
+ * its sync number N. tests/fault/rollback.py makes the first shadow and puts
  * the tree back to what the shadow holds.
  */
 #include <dirent.h>
@@ -19,7 +20,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,6 +136,15 @@ static void keep(int fd)
     close(to);
 }
 
+static void end_if_last(void)
+{
+    static atomic_int syncs;
+    const char *last = getenv("SYNCED_LAST");
+
+    if (last != NULL && ++syncs == atoi(last))
+        raise(SIGKILL);
+}
+
 static int sync_with(const char *name, int fd)
 {
     int (*next)(int) = (int (*)(int))dlsym(RTLD_NEXT, name);
@@ -141,6 +153,7 @@ static int sync_with(const char *name, int fd)
     if (result == 0 && is_ours(fd)) {
         int saved = errno;
         keep(fd);
+        end_if_last();
         errno = saved;
     }
     return result;

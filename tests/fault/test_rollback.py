@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Power that fails: what was not synced is gone."""
+import itertools
+import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -11,6 +14,7 @@ from journal import lines_of, whole_lines
 from promises import Kills, is_explained
 from rollback import Tree
 from sizes import LOSSES, dice
+from support.wait import wait_until
 from test_kills import PARALLEL, QUEUE, hooks, settle
 import ledger
 from victim import kill_while_hooks_run
@@ -54,6 +58,31 @@ def test_power_fails_at_any_instant(queue, place, victim, journal, tell):
     assert late == []
     assert unexplained == []
     assert len(repeats) <= len(kills) * PARALLEL
+
+
+def test_power_fails_while_the_state_is_made(queue, place, victim, journal, tell):
+    # given a disk on which no state is yet
+    (place / "disk").mkdir()
+    disk, state = Tree(place / "disk", place / "shadow"), place / "disk/state"
+    config = {"state_dir": str(state), "queues": [queue.config(**QUEUE)], "hooks": hooks(journal, place / "lines")}
+    for last in itertools.count(1):
+        # when the power fails after one of the syncs of the start, whichever it is
+        running = victim(config, folder=f"d{last}", wait=False, release=True,
+                         env={**disk.environment(), "SYNCED_LAST": str(last)})
+        wait_until(lambda: running.process.poll() is not None or running.notify.count("READY"), 30, "the start or its end")
+        if running.is_running():
+            break
+        disk.lose_power()
+        # then the next daemon has nothing to say against what is left
+        running.env = disk.environment()
+        running.restart().wait_ready()
+        assert running.terminate() == 0
+        assert {json.loads(line)["level"] for line in running.log().splitlines()} == {"info"}
+        # and the one after the next start anew
+        shutil.rmtree(state)
+        disk.remember()
+    tell("power failures at the start", last - 1)
+    assert last > 2
 
 
 # --- the disk itself ---

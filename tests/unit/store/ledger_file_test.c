@@ -3,6 +3,7 @@
 #include "place.h"
 
 #include <signal.h>
+#include <sys/ptrace.h>
 
 #include "store/database.h"
 #include "store/ledger.h"
@@ -297,6 +298,94 @@ static void a_killed_process_leaves_what_was_committed(void **state)
     expect_kept(fixture, "one,two");
 }
 
+/* Makes a ledger in a process that is killed before its system call number `calls`; false when it has
+ * ended before. */
+static bool is_killed_making_it(struct fixture *fixture, unsigned calls)
+{
+    int status = 0;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+        raise(SIGSTOP);
+        _exit(is_ready(fixture) ? 0 : 1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    /* Each call stops it twice: before and after. */
+    for (unsigned stops = 0; stops < 2 * calls - 1 && WIFSTOPPED(status); stops++) {
+        assert_int_equal(ptrace(PTRACE_SYSCALL, pid, NULL, NULL), 0);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+    }
+    if (!WIFSTOPPED(status)) {
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        return false;
+    }
+    kill(pid, SIGKILL);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    return true;
+}
+
+static void who_is_killed_making_it_leaves_nothing_in_the_way(void **state)
+{
+    struct fixture *fixture = *state;
+    autofree char *command = xasprintf("rm -rf '%s'", fixture->place.state_dir);
+    unsigned calls = 1, half_made = 0;
+
+    for (; is_killed_making_it(fixture, calls); calls++) {
+        half_made += is_there(&fixture->place, "ledger.db.new");
+        given_kept(fixture, "one");
+        expect_news(fixture, NULL);
+        assert_true(database_check(ledger_file_database(fixture->file), &fixture->err));
+        assert_false(is_there(&fixture->place, "ledger.db.new"));
+        start_anew(fixture);
+        assert_int_equal(system(command), 0);
+    }
+    assert_true(half_made > 10);
+    given_kept(fixture, "one");
+    expect_news(fixture, NULL);
+    expect_kept(fixture, "one");
+}
+
+static void a_log_that_is_left_is_not_taken_for_a_new_ledgers(void **state)
+{
+    struct fixture *fixture = *state;
+    autofree char *command =
+        xasprintf("mkdir '%s' && cp '%s'/other/ledger.db-wal '%s'", fixture->place.state_dir,
+                  fixture->place.directory, fixture->place.state_dir);
+
+    given_others(fixture);
+    assert_int_equal(system(command), 0);
+    given_kept(fixture, "one");
+    expect_news(fixture, NULL);
+    expect_kept(fixture, "one");
+}
+
+static void what_is_left_of_one_that_was_being_made_is_replaced(void **state)
+{
+    struct fixture *fixture = *state;
+
+    make_state_dir(&fixture->place);
+    write_in(&fixture->place, "ledger.db.new", "cut short");
+    given_kept(fixture, "one");
+    expect_news(fixture, NULL);
+    assert_false(is_there(&fixture->place, "ledger.db.new"));
+    expect_kept(fixture, "one");
+}
+
+static void a_link_that_leads_nowhere_is_not_replaced(void **state)
+{
+    struct fixture *fixture = *state;
+    autofree char *path = path_in(&fixture->place, "ledger.db");
+    struct stat st;
+
+    make_state_dir(&fixture->place);
+    assert_int_equal(symlink("/nowhere/ledger.db", path), 0);
+    assert_false(is_ready(fixture));
+    assert_int_equal(fixture->err.code, ERR_HOST);
+    assert_int_equal(lstat(path, &st), 0);
+    assert_true(S_ISLNK(st.st_mode));
+}
+
 static void a_full_disk_is_the_hosts_fault_and_mends(void **state)
 {
     struct fixture *fixture = *state;
@@ -336,6 +425,10 @@ int main(void)
         TEST(what_can_not_be_written_anew_yet_is_kept_until_it_can),
         TEST(a_file_that_is_gone_when_it_is_opened_again_is_missed),
         TEST(a_killed_process_leaves_what_was_committed),
+        TEST(who_is_killed_making_it_leaves_nothing_in_the_way),
+        TEST(a_log_that_is_left_is_not_taken_for_a_new_ledgers),
+        TEST(what_is_left_of_one_that_was_being_made_is_replaced),
+        TEST(a_link_that_leads_nowhere_is_not_replaced),
         TEST(a_full_disk_is_the_hosts_fault_and_mends),
     };
 

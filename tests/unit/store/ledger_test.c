@@ -477,6 +477,26 @@ static void callbacks_fire_in_the_order_asked(void **state)
     ledger_entry_free(entry);
 }
 
+static void a_start_waits_for_two_syncs_at_most(void **state)
+{
+    struct fixture *fixture = *state;
+
+    /* Of the new file, and of its name. */
+    stop(fixture);
+    remove_in(&fixture->place, "ledger.db");
+    unsigned before = syncs;
+    assert_true(start(fixture));
+    assert_int_equal(syncs, before + 2);
+    /* What is as it was left needs none, however little is in it. */
+    restart(fixture);
+    assert_int_equal(syncs, before + 2);
+    given_step(fixture, "id-1", "a");
+    stop(fixture);
+    before = syncs;
+    assert_true(start(fixture));
+    assert_int_equal(syncs, before);
+}
+
 static void what_is_asked_together_is_synced_together(void **state)
 {
     struct fixture *fixture = *state;
@@ -487,6 +507,8 @@ static void what_is_asked_together_is_synced_together(void **state)
         snprintf(id, sizeof(id), "id-%u", i);
         entries[i] = receive(fixture, id, 1);
     }
+    /* The first one begins the log. */
+    given_step(fixture, "id", "a");
     unsigned before = syncs;
     for (unsigned i = 0; i < 30; i++)
         record(fixture, entries[i], "a", LEDGER_DONE);
@@ -872,6 +894,7 @@ int main(void)
         TEST(a_stored_poison_record_is_told),
         TEST(what_is_not_deleted_is_counted),
         TEST(callbacks_fire_in_the_order_asked),
+        TEST(a_start_waits_for_two_syncs_at_most),
         TEST(what_is_asked_together_is_synced_together),
         TEST(no_callback_fires_before_its_sync),
         TEST(a_cancelled_read_never_fires_but_counts),
