@@ -33,13 +33,14 @@ static bool refuse(int fd, const char *path, struct err *err)
                    got > 0 && text[0] != '\0' ? text : "unknown");
 }
 
-/* The lock does not need the pid: a full disk must not stand in its way. */
+/* The lock does not need the pid: a full disk must not stand in its way. Cut to its length afterwards, so
+ * that the file keeps its block. */
 static void write_pid(int fd)
 {
     char text[32];
 
     int len = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
-    ssize_t ignored = ftruncate(fd, 0) == 0 ? pwrite(fd, text, (size_t)len, 0) : 0;
+    bool ignored = pwrite(fd, text, (size_t)len, 0) == len && ftruncate(fd, len) == 0;
     (void)ignored;
 }
 
