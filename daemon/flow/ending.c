@@ -47,8 +47,9 @@ static void leave(struct delivery *delivery)
 
 void ending_leave(struct delivery *delivery, const struct step *step)
 {
-    bool too_late = !delivery_own_is_lost(delivery) &&
-                    delivery_own_is_expiring(delivery, lease_left_ms(delivery));
+    bool too_late = delivery_own_is_lost(delivery)
+                        ? delivery_own_is_expired(delivery)
+                        : delivery_own_is_expiring(delivery, lease_left_ms(delivery));
 
     if (too_late && delivery->poisoning.record == NULL)
         ending_poison(delivery, "expiring", step);

@@ -205,6 +205,28 @@ def test_a_wait_for_a_turn_ends_in_poison_before_the_message_does(azurite, queue
 
 # --- stopping ---
 
+@pytest.mark.parametrize("text", ["{oops}", messages.training()], ids=["undecodable", "unmatched"])
+def test_a_stop_before_the_ledger_has_answered_does_not_delete(place, fake, scripts, daemon, text):
+    # given a message for poison that came before, a ledger that can not be asked what is known of it, and a credential of
+    # which nobody knows that it may not update
+    queue = fake.queue()
+    refused = fake.answer("Update", REFUSED)
+    running = daemon({"queues": [queue.config(lease="10m", unmatched="poison")],
+                      "hooks": [exec_hook("report", "export.*", scripts.recording("report"))]},
+                     before=small_disk(place, "size=512k"))
+    fill(state_of(running))
+    with fake.lock:
+        message = queue.post(text)
+        queue.messages()[0].dequeue_count = 1
+    running.wait_logged("ledger can not be written")
+    # when the daemon is stopped, and may not give the message back
+    running.signal(signal.SIGTERM)
+    assert running.wait_end(15) == 0
+    # then it is still there, left to its lease
+    assert refused.count == 1 and [m.id for m in queue.messages()] == [message]
+    running.wait_logged("message comes again when its lease ends", message)
+
+
 @pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_while_messages_wait_is_quick(azurite, queue, scripts, daemon, sig):
     # given messages that wait a minute for their retries
