@@ -55,6 +55,8 @@ struct delivery_context {
     /* Its hooks have ended, it is being settled or waits for a retry: a place is free. Fires at most
      * once, and once more after each delivery_resume. */
     void (*settling)(void *arg, struct delivery *delivery);
+    /* It was being settled, and now waits for a retry: there may be room for more. */
+    void (*settled)(void *arg);
     /* It is over; the delivery is gone when this returns. Never from inside delivery_begin. */
     void (*ended)(void *arg, struct delivery *delivery, enum delivery_end end);
     void *arg;

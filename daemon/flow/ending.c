@@ -76,6 +76,8 @@ static bool stay(struct delivery *delivery, int64_t delay_ms)
     renewal_start(&delivery->renewal);
     if (had_place)
         context->settling(context->arg, delivery);
+    else
+        context->settled(context->arg);
     return true;
 }
 

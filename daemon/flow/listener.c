@@ -103,6 +103,12 @@ static void on_settling(void *arg, struct delivery *delivery)
     poll_on(listener);
 }
 
+/* There is a bound on those that are being settled. */
+static void on_settled(void *arg)
+{
+    poll_on(arg);
+}
+
 /* At a stop, messages are given back; without the right to, they are left to their leases. */
 static void note_left(struct listener *listener)
 {
@@ -401,6 +407,7 @@ struct listener *listener_new(const struct listener_context *context, struct gen
         .lease_ms = plan->settings->lease_ms,
         .http_timeout_ms = generation_snapshot(generation)->settings->http->timeout_ms,
         .settling = on_settling,
+        .settled = on_settled,
         .ended = on_ended,
         .arg = listener,
     };

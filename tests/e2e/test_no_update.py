@@ -4,6 +4,7 @@ import itertools
 import json
 import re
 import signal
+import threading
 import time
 
 import pytest
@@ -201,6 +202,31 @@ def test_a_wait_for_a_turn_ends_in_poison_before_the_message_does(azurite, queue
     assert 4 < time.time() - before < 8
     hold.unlink()
     wait_until(queue.is_empty, 10, "the queue to be empty")
+
+
+def test_many_that_begin_to_wait_at_once_do_not_end_the_polling(azurite, queue, place, fake, daemon):
+    # given as many messages for poison as may be settled at once, and a poison queue that takes its time
+    answered = threading.Event()
+
+    def busy_after_a_while(exchange):
+        answered.wait(15)
+        error(503, "ServerBusy", Retry_After="60")(exchange)
+
+    puts = fake.answer("Put", busy_after_a_while)
+    poison = fake.queue("events-poison").config()
+    settings = without_update(azurite, queue, parallel=100, poison={k: poison[k] for k in ("url", "sas")})
+    running = daemon({"queues": [settings], "hooks": [
+        {"name": "audit", "on": ["*"], "file": {"path": str(place / "audit.jsonl")}}]})
+    for _ in range(64):
+        queue.post("{oops}")
+    wait_until(lambda: len(running.logged("reading -> settling")) == 64, 10, "all to be settled")
+    # when another message comes, and all of them are told to wait a minute
+    queue.post(messages.training())
+    answered.set()
+    wait_until(lambda: len(running.logged("message is kept here")) == 64, 10, "all to wait")
+    # then it is served meanwhile
+    wait_until((place / "audit.jsonl").exists, 10, "the line")
+    assert puts.count == 64
 
 
 # --- stopping ---
