@@ -138,10 +138,13 @@ static void unsettled(struct delivery *delivery, const struct err *err, bool is_
 
 static void on_settle_failed(void *arg, const struct err *err, int64_t delay_ms)
 {
+    struct delivery *delivery = arg;
     char text[UNIT_TEXT_MAX], then[UNIT_TEXT_MAX + 32];
 
+    if (!is_delete(delivery)) /* it may be hidden, under another receipt */
+        lease_doubt(&delivery->lease);
     snprintf(then, sizeof(then), "trying again in %s", unit_duration_human(delay_ms, text));
-    unsettled(arg, err, false, then);
+    unsettled(delivery, err, false, then);
 }
 
 static void give_up(struct delivery *delivery, const struct err *err)

@@ -11,7 +11,7 @@
 
 struct lease {
     char *receipt;      /* the newest pop receipt that came to us */
-    bool is_doubtful;   /* a renewal failed, but may have been done: the receipt is void then */
+    bool is_doubtful;   /* an update failed, but may have been done: the receipt is void then */
     int64_t length_ms;  /* as asked for */
     int64_t span_ms;    /* as granted the last time: less near the message's expiry */
     int64_t until_ms;   /* monotonic; counted from before the request, so never too late */
@@ -32,7 +32,7 @@ void lease_heed_service(struct lease *lease, int64_t service_ms, int64_t inserte
                         int64_t now_ms);
 /* Renewed, or taken anew: a new receipt, and hidden for span_ms from asked_ms on. */
 void lease_renewed(struct lease *lease, const char *receipt, int64_t asked_ms, int64_t span_ms);
-/* A renewal brought no new receipt, and nobody knows whether it was done; lease_renewed ends that. */
+/* An update brought no new receipt, and nobody knows whether it was done; lease_renewed ends that. */
 void lease_doubt(struct lease *lease);
 /* How long to wait before renewing: half of what was granted, from when it was, or half of what is left
  * of the message's life; at least a second, or a quarter of a shorter lease, so that a message near its

@@ -126,6 +126,8 @@ bool renewal_stop(struct renewal *renewal)
 
 void renewal_move(struct renewal *renewal, struct queue *queue, int64_t timeout_ms)
 {
+    if (renewal->call != NULL)
+        lease_doubt(renewal->lease);
     queue_call_cancel(take(renewal->call));
     renewal->queue = queue;
     renewal->timeout_ms = timeout_ms;

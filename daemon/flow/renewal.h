@@ -59,7 +59,8 @@ void renewal_start(struct renewal *renewal);
 /* Renews no more. True when nothing is under way; else `stopped` fires when that has ended, for the
  * receipt may change until then. */
 bool renewal_stop(struct renewal *renewal);
-/* Goes on through another client; a request under way is forgotten, and renewal_start is due. */
+/* Goes on through another client; a request under way is forgotten, though it may be done, and renewal_start
+ * is due. */
 void renewal_move(struct renewal *renewal, struct queue *queue, int64_t timeout_ms);
 
 #endif

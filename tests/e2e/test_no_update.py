@@ -628,6 +628,42 @@ def test_what_waits_is_let_go_when_a_reload_removes_its_queue(azurite, new_queue
     wait_until(lambda: in_status(running, " 0 in hand"), 5, "nothing in hand")
 
 
+def test_a_renewal_that_a_reload_cuts_off_may_have_been_done(fake, scripts, daemon):
+    # given a message that waits for its retry, and whose renewal is done and not answered
+    queue = fake.queue()
+    fake.answer("Update", REFUSED, times=1)
+    renewal = fake.answer("Update", faults.after_the_work(faults.silence), times=1)
+    message = queue.post(messages.training())
+    hook = exec_hook("flaky", "*", scripts.recording("flaky", "[ $run -ge 2 ] || exit 1"))
+    settings = queue.config(lease="4s", retry_delay=["2500ms"])
+    running = daemon({"queues": [settings], "hooks": [hook]})
+    wait_until(lambda: renewal.count, 10, "the renewal")
+    # when a reload gives the queue other settings, and then a delete fails and the next finds the receipt void, which this
+    # service calls gone
+    fake.answer("Delete", error(500, "InternalError"), times=1)
+    fake.answer("Delete", error(404, "MessageNotFound"), times=1)
+    running.reload({"queues": [{**settings, "parallel": 2}], "hooks": [hook]})
+    # then the message comes again, is known, and is deleted without another run
+    wait_until(queue.is_empty, 20, "the queue to be empty")
+    assert [r.message for r in scripts.runs()] == [message] * 2
+
+
+def test_a_message_that_may_have_been_hidden_is_not_taken_for_deleted(fake, scripts, daemon):
+    # given a message that is hidden for its retry without an answer, a right to update that ends then, and rare polls
+    queue = fake.queue()
+    fake.answer("Update", faults.after_the_work(error(500, "InternalError")), times=1)
+    fake.answer("Update", REFUSED, times=1)
+    # when it is done at its next try, and the delete fails and the next finds the receipt void, which this service calls gone
+    fake.answer("Delete", error(500, "InternalError"), times=1)
+    fake.answer("Delete", error(404, "MessageNotFound"), times=1)
+    message = queue.post(messages.training())
+    daemon({"queues": [queue.config(lease="8s", retry_delay=["1s"], poll_min="6s", poll_max="6s")], "hooks": [
+        exec_hook("flaky", "*", scripts.recording("flaky", "[ $run -ge 2 ] || exit 1"))]})
+    # then the message comes again, is known, and is deleted without another run
+    wait_until(queue.is_empty, 20, "the queue to be empty")
+    assert [r.message for r in scripts.runs()] == [message] * 2
+
+
 def test_one_that_is_due_has_not_to_wait_for_the_next_poll(azurite, queue, scripts, daemon):
     # given one message at a time, rare polls, and two messages that wait for retries which take a while
     then = "[ $run -ge 2 ] || exit 1; sleep 1.5"
