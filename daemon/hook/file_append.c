@@ -178,12 +178,14 @@ static bool look(struct file_batch *batch, struct err *err)
 {
     const struct file_append *file = batch->file;
     int64_t end_from = max_of(batch->size - SEARCH_BYTES, 0);
-    int64_t start_upto = min_of(file->first_size, end_from);
+    int64_t start_upto = min_of(file->first_size, batch->size);
     int64_t start_from = max_of(start_upto - SEARCH_BYTES, 0);
     autofree struct file_line **wanted = xcalloc(batch->count + 1, sizeof(struct file_line *));
     struct file_tail tail;
     unsigned count = 0;
 
+    if (start_upto >= end_from) /* one part, that no line is cut in two */
+        start_upto = end_from = start_from;
     for (unsigned i = 0; i < batch->count; i++) {
         if (batch->lines[i].look_first)
             wanted[count++] = &batch->lines[i];

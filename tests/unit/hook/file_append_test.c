@@ -428,6 +428,37 @@ static void a_line_from_before_the_crash_is_found_behind_much_that_came_since(vo
     expect_file(fixture, before);
 }
 
+/* Makes the file so long with other lines. */
+static void grow(const struct fixture *fixture, long size)
+{
+    autofree char *path = path_of(fixture, "events.jsonl");
+    FILE *file = fopen(path, "a");
+
+    assert_non_null(file);
+    fseek(file, 0, SEEK_END);
+    while (ftell(file) < size)
+        fprintf(file, "%0*d\n", (int)min_of(size - ftell(file), 1024) - 1, 0);
+    fclose(file);
+}
+
+/* Much was there before the crash, and a little came since. */
+static void a_line_on_the_edge_of_the_last_part_is_found(void **state)
+{
+    struct fixture *fixture = *state;
+    autofree char *line = line_of(fixture, "a");
+    long window = 16 * 1024 * 1024;
+
+    given_hook(fixture, LINES_HOOK);
+    expect_line(fixture, "a", 1, HOOK_DONE, NULL);
+    grow(fixture, window - 1024);
+    restart(fixture);
+    expect_line(fixture, "b", 1, HOOK_DONE, NULL);
+    grow(fixture, window + (long)strlen(line) / 2);
+    autofree char *before = read_named(fixture, "events.jsonl");
+    expect_line(fixture, "a", 2, HOOK_DONE, NULL);
+    expect_file(fixture, before);
+}
+
 /* One hook hears of a message, and later of its poison: these are two events. */
 static void the_line_of_another_event_of_the_message_does_not_count(void **state)
 {
@@ -629,6 +660,7 @@ int main(void)
         DISK_TEST(a_batch_that_was_cut_in_the_middle_is_made_whole),
         DISK_TEST(a_huge_line_that_quotes_ours_is_left),
         DISK_TEST(a_line_from_before_the_crash_is_found_behind_much_that_came_since),
+        DISK_TEST(a_line_on_the_edge_of_the_last_part_is_found),
         DISK_TEST(the_line_of_another_event_of_the_message_does_not_count),
         DISK_TEST(of_many_repeated_lines_only_the_missing_one_is_written),
         DISK_TEST(no_batch_is_longer_than_what_is_searched),
