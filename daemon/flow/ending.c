@@ -191,7 +191,9 @@ static void unhidden(struct delivery *delivery, const struct err *err)
         return;
     }
     log_debug(delivery_own_fields(delivery, NULL), "message can not be hidden: %s", err->text);
-    if (delivery->poisoning.record != NULL)
+    if (delivery->lease.is_doubtful) /* it may be hidden all the same, and come again sooner than we think */
+        ending_leave(delivery, delivery->step);
+    else if (delivery->poisoning.record != NULL)
         keep_poisonous(delivery, delivery->settle_spec.hide_ms);
     else if (delivery->end == DELIVERY_RELEASED) /* perhaps before its steps were known */
         ending_leave(delivery, delivery->step);
