@@ -191,12 +191,11 @@ static void unhidden(struct delivery *delivery, const struct err *err)
         return;
     }
     log_debug(delivery_own_fields(delivery, NULL), "message can not be hidden: %s", err->text);
-    if (delivery->lease.is_doubtful) /* it may be hidden by now, and come again too soon */
+    /* It may be hidden by now, and come again too soon; or the ledger has not told what to do with it. */
+    if (delivery->lease.is_doubtful || delivery->end == DELIVERY_RELEASED)
         ending_leave(delivery, delivery->step);
     else if (delivery->poisoning.record != NULL)
         keep_poisonous(delivery, delivery->settle_spec.hide_ms);
-    else if (delivery->end == DELIVERY_RELEASED) /* the ledger may not have been asked */
-        ending_leave(delivery, delivery->step);
     else
         delivery_next(delivery);
 }
@@ -246,7 +245,7 @@ static void settled(struct delivery *delivery)
                          on_notice_done, delivery);
     if (delivery->notice == NULL)
         ending_finish(delivery, delivery->end);
-    else if (delivery->draining)
+    else if (delivery->context->stopping)
         notice_drain(delivery->notice);
 }
 
