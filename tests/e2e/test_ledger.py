@@ -2,6 +2,7 @@
 """What was done is done, also after a kill: the ledger in state_dir, and what people and disks do to it."""
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import sqlite3
@@ -28,6 +29,15 @@ def small_disk(place, options):
 def remount(running, options):
     subprocess.run(["nsenter", f"--mount=/proc/{running.pid}/ns/mnt", "mount", "-o", f"remount,{options}",
                     running.place / "state"], check=True)
+
+
+# What to run the daemon under so that its log is no file of its own, which a limit on files would cut.
+LOG_THROUGH_A_PIPE = ["bash", "-c", 'exec "$@" > >(exec cat) 2>&1', "bash"]
+
+
+def let_nothing_be_written(running):
+    """From now on no write behind a file's beginning succeeds: the ledger's log can not take a frame."""
+    resource.prlimit(running.pid, resource.RLIMIT_FSIZE, (1024, resource.RLIM_INFINITY))
 
 
 def fill(state):
@@ -302,20 +312,20 @@ def test_a_hook_that_can_not_begin_for_want_of_a_record_is_not_waited_for_at_a_s
 
 
 def test_a_hook_that_a_stop_cuts_is_not_waited_for_when_its_end_can_not_be_written(place, fake, scripts, daemon):
-    # given a hook that runs on, and a disk that has no room any more
+    # given a hook that runs on, and a disk that takes nothing any more
     events = fake.queue()
     command = scripts.recording("slow", "sleep 60 & wait")
     running = daemon({"stop_timeout": "1s", "queues": [events.config()], "hooks": [exec_hook("slow", "*", command)]},
-                     before=small_disk(place, "size=512k"))
+                     before=LOG_THROUGH_A_PIPE)
     events.post(messages.training())
     wait_until(lambda: scripts.runs("slow"), 10, "the hook to run")
-    fill(state_of(running))
+    let_nothing_be_written(running)
     # when the daemon is told to stop, and its second for that passes
     running.signal(signal.SIGTERM)
     # then it ends the hook, gives the message back, and ends
-    assert running.wait_end(8) == 0
-    assert running.logged("hook interrupted after")
-    assert running.logged("ledger can not be written at the end", "may run again")
+    assert running.wait_end(30) == 0
+    running.wait_logged("hook interrupted after")
+    running.wait_logged("ledger can not be written at the end", "may run again")
     assert events.messages()[0].is_visible()
 
 
@@ -333,16 +343,16 @@ def test_once_with_a_ledger_that_can_not_be_written_is_69(place, queue, daemon):
 
 
 def test_once_that_can_not_tell_at_its_end_what_is_left_is_69(place, fake, scripts, daemon):
-    # given a single pass that is at work on a message, and a disk that has no room any more
+    # given a single pass that is at work on a message, and a disk that takes nothing any more
     events = fake.queue()
     events.post(messages.training())
     running = daemon({"stop_timeout": "1s", "queues": [events.config()],
                       "hooks": [exec_hook("slow", "*", scripts.recording("slow", "sleep 60 & wait"))]},
-                     args=["--once"], before=small_disk(place, "size=512k"), wait=False)
+                     args=["--once"], before=LOG_THROUGH_A_PIPE, wait=False)
     wait_until(lambda: scripts.runs("slow"), 10, "the hook to run")
-    fill(state_of(running))
+    let_nothing_be_written(running)
     # when it is told to stop, and the hook outlasts that
-    status = running.terminate(8)
+    status = running.terminate(30)
     # then it does not say that all is well, for the message is left
     assert status == 69
     assert len(events.messages()) == 1
