@@ -845,7 +845,7 @@ static void silence_ends_in_time(void **state)
     with_timeout(&call, *state, "/silence", 150);
     expect_failed(&call, ERR_NETWORK);
     expect_in(call.err.text, "127.0.0.1");
-    assert_in_range(clock_mono_ms() - before_ms, 140, 5000);
+    assert_in_range(clock_mono_ms() - before_ms, 140, 9500);
 }
 
 static void slow_bytes_end_in_time(void **state)
@@ -855,7 +855,7 @@ static void slow_bytes_end_in_time(void **state)
 
     with_timeout(&call, *state, "/drip", 150);
     expect_failed(&call, ERR_NETWORK);
-    assert_in_range(clock_mono_ms() - before_ms, 140, 5000);
+    assert_in_range(clock_mono_ms() - before_ms, 140, 9500);
 }
 
 static void the_clients_timeout_holds_when_the_request_names_none(void **state)
@@ -1032,6 +1032,11 @@ static void a_cancelled_call_never_fires(void **state)
     assert_int_equal(first.fired + second.fired, 0);
 }
 
+static bool has_fired(void *arg)
+{
+    return ((const struct call *)arg)->fired > 0;
+}
+
 static void freeing_the_client_cancels(void **state)
 {
     struct fixture *fixture = *state;
@@ -1039,7 +1044,7 @@ static void freeing_the_client_cancels(void **state)
 
     start(&calls[0], fixture, "/silence");
     start(&calls[1], fixture, "/hello");
-    run_a_moment(fixture->loop);
+    run_until(fixture->loop, has_fired, &calls[1]);
     start(&calls[2], fixture, "/hello");
     http_free(take(fixture->http));
     run_a_moment(fixture->loop);
