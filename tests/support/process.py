@@ -26,13 +26,22 @@ def end(process, timeout=10):
     return process.returncode
 
 
+_held = []
+
+
+def hold_port(host="127.0.0.1"):
+    """A TCP port that nobody listens on, and nobody else is given for as long as this process lives: who names it,
+    and sets SO_REUSEADDR as servers do, may listen there."""
+    holder = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind((host, 0))
+    _held.append(holder)
+    return holder.getsockname()[1]
+
+
 def free_ports(count):
     """Ports of 127.0.0.1 that nobody listens on."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
+    return [hold_port() for _ in range(count)]
 
 
 def _stat(pid):

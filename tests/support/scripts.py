@@ -15,6 +15,11 @@ note start
 Run = collections.namedtuple("Run", "mark time hook message event attempt")
 
 
+def whole_lines(text):
+    """The lines of a file that somebody else is writing: its last one may be on its way."""
+    return text[:text.rfind("\n") + 1].splitlines()
+
+
 class Scripts:
     """Writes executable scripts into a folder of their own; they note their runs in one file there."""
 
@@ -41,7 +46,7 @@ class Scripts:
         """The runs so far, in the order they were noted."""
         if not self.log.exists():
             return []
-        rows = [Run(*line.split(" ")) for line in self.log.read_text().splitlines()]
+        rows = [Run(*line.split(" ")) for line in whole_lines(self.log.read_text())]
         return [r._replace(time=float(r.time)) for r in rows if r.mark == mark
                 and (hook is None or r.hook == hook) and (message is None or r.message == message)]
 

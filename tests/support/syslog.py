@@ -7,6 +7,7 @@ import socket
 import subprocess
 
 from support import process
+from support.scripts import whole_lines
 from support.wait import wait_until
 
 LOCAL = """\
@@ -69,7 +70,7 @@ class Rsyslog:
         return self
 
     def lines(self):
-        return self.seen.read_text(errors="replace").splitlines() if self.seen.exists() else []
+        return whole_lines(self.seen.read_text(errors="replace")) if self.seen.exists() else []
 
     def stop(self):
         if self.process:
@@ -118,9 +119,8 @@ def bracketed(host):
 def free_port(host):
     """A port that nobody has, neither TCP nor UDP."""
     while True:
-        with socket.create_server((host, 0), family=family(host)) as tcp, \
-                socket.socket(family(host), socket.SOCK_DGRAM) as udp:
-            port = tcp.getsockname()[1]
+        port = process.hold_port(host)
+        with socket.socket(family(host), socket.SOCK_DGRAM) as udp:
             try:
                 udp.bind((host, port))
                 return port

@@ -6,6 +6,8 @@ import socket
 import threading
 import time
 
+from support import process
+
 
 class Tap:
     """Passes connections on to a port of 127.0.0.1 and keeps each request's head with its time."""
@@ -22,13 +24,12 @@ class Tap:
         self._messages_pass.set()
         self._sockets = []
         self._server = None
-        self.port = 0
+        self.port = process.hold_port()
         self.come_back()
 
     def come_back(self):
         """Listens, again on the same port."""
         self._server = socket.create_server(("127.0.0.1", self.port))
-        self.port = self._server.getsockname()[1]
         threading.Thread(target=self._accept, args=(self._server,), daemon=True).start()
 
     def go_away(self):
