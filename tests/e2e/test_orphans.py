@@ -70,6 +70,7 @@ def test_runs_of_a_killed_daemon_are_ended_before_the_first_get(fake, daemon, sc
     # when the next daemon starts
     alive = alive_at_first_get(fake, pids)
     running.restart().wait_ready()
+    wait_until(lambda: alive, 10, "the first Get")
     # then both were gone when it asked for messages
     assert alive == [[]]
     # and it was told, once
@@ -92,6 +93,7 @@ def test_who_does_not_want_to_end_is_killed_before_the_first_get(fake, daemon, l
     # when the next daemon starts
     alive = alive_at_first_get(fake, pids)
     running.restart().wait_ready()
+    wait_until(lambda: alive, 10, "the first Get")
     # then both were gone when it asked for messages
     assert alive == [[]]
     assert len(running.logged("that outlived its daemon has been killed after its grace")) == 1
@@ -105,6 +107,7 @@ def test_a_stop_does_not_wait_for_them(fake, daemon, linger):
     events.post(messages.training())
     pids = linger.pids()
     kill(running)
+    wait_until(lambda: not fake.connections, 10, "its last request to be read")
     asked = len(fake.asked("Get"))
     running.restart()
     running.wait_logged("is told to end")

@@ -104,6 +104,8 @@ class Daemon:
     def wait_end(self, timeout=60):
         """Waits until the daemon ends by itself; returns its exit status."""
         wait_until(lambda: self.process.poll() is not None, timeout, "the daemon to end")
+        if self.notify:
+            self.notify.settle()
         return self.process.returncode
 
     def terminate(self, timeout=60):
@@ -145,6 +147,10 @@ class Daemon:
     def logged(self, *texts):
         """The log's lines that hold all these texts."""
         return [line for line in self.log().splitlines() if all(text in line for text in texts)]
+
+    def logged_any(self, *texts):
+        """The log's lines that hold one of these texts."""
+        return [line for line in self.log().splitlines() if any(text in line for text in texts)]
 
     def wait_logged(self, *texts, timeout=15):
         return wait_until(lambda: self.logged(*texts), timeout, f"a log line with {texts}")

@@ -13,6 +13,7 @@ class NotifySocket:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(self.path)
         os.chmod(self.path, 0o666)
+        self._settled = threading.Event()
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()
 
@@ -21,6 +22,9 @@ class NotifySocket:
             data, ancillary, _, _ = self._socket.recvmsg(65536, 4096)
             if data == b"close":
                 return
+            if data == b"settle":
+                self._settled.set()
+                continue
             pairs = dict(line.split("=", 1) for line in data.decode().splitlines() if "=" in line)
             self.messages.append((time.monotonic(), pairs))
 
@@ -30,8 +34,17 @@ class NotifySocket:
     def count(self, key, value="1"):
         return len(self.times(key, value))
 
-    def close(self):
+    def settle(self):
+        """Returns when what was sent so far is in `messages`."""
+        self._settled.clear()
+        self._tell(b"settle")
+        self._settled.wait()
+
+    def _tell(self, word):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
-            s.sendto(b"close", self.path)
+            s.sendto(word, self.path)
+
+    def close(self):
+        self._tell(b"close")
         self._thread.join()
         self._socket.close()
