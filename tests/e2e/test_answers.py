@@ -88,7 +88,7 @@ def test_what_follows_a_get_is_answered_badly(fake, scripts, daemon, row):
 def served_by(fake, scripts, daemon, queue, hook="report", then=":", **settings):
     """A daemon with one recording hook for a queue."""
     settings = {"lease": "4s", **settings}
-    return daemon({"http": {"timeout": "1s"}, "queues": [queue.config(**settings)],
+    return daemon({"queues": [queue.config(**settings)],
                    "hooks": [exec_hook(hook, "*", scripts.recording(hook, then), parallel=4)]})
 
 
@@ -126,7 +126,7 @@ def test_one_failure_of_the_service_is_no_news(fake, scripts, daemon):
 
 @pytest.mark.parametrize("answer, least, most", [
     (error(503, "ServerBusy", Retry_After="2"), 2, 2), (error(429, Retry_After="2"), 2, 2),
-    (faults.in_seconds(5), 3, 5), (error(500, "InternalError", Retry_After="2"), 2, 2),
+    (faults.in_seconds(60), 30, 60), (error(500, "InternalError", Retry_After="2"), 2, 2),
     (error(503, "ServerBusy", Retry_After="86400"), 900, 900), (error(503, "ServerBusy", Retry_After="9" * 30), 0.5, 900),
     (error(503, "ServerBusy", Retry_After="-5"), 0.5, 1), (error(503, "ServerBusy", Retry_After="soon"), 0.5, 1),
     (error(503, "ServerBusy", Retry_After="Sat, 01 Jan 2000 00:00:00 GMT"), 0.5, 1),
@@ -151,7 +151,7 @@ def test_retry_after_counts_for_a_delete_too(fake, scripts, daemon):
     queue = fake.queue()
     fake.answer("Delete", error(503, "ServerBusy", Retry_After="2"), times=1)
     message = queue.post(messages.training())
-    served_by(fake, scripts, daemon, queue)
+    served_by(fake, scripts, daemon, queue, lease="20s")
     wait_until(queue.is_empty, 10, "the queue to be empty")
     # then it is, and not sooner
     first, second = fake.asked("Delete")
@@ -165,7 +165,7 @@ def test_retry_after_counts_for_a_poison_record_too(fake, scripts, daemon):
     fake.queue("events-poison")
     fake.answer("Put", error(503, "ServerBusy", Retry_After="2"), times=1)
     queue.post("{oops}")
-    served_by(fake, scripts, daemon, queue)
+    served_by(fake, scripts, daemon, queue, lease="20s")
     wait_until(queue.is_empty, 10, "the queue to be empty")
     # then it is, and not sooner
     first, second = fake.asked("Put")
@@ -196,6 +196,7 @@ def test_a_redirect_is_never_followed(fake, scripts, daemon):
 
 # --- what follows the Gets is refused for longer ---
 
+@pytest.mark.races_the_clock
 @pytest.mark.parametrize("answer", [error(403, "AuthorizationPermissionMismatch"), error(400, "InvalidHeaderValue"), reply(599)])
 def test_deletes_that_are_refused_are_said_once_and_repeat_no_hook(fake, scripts, daemon, answer):
     # given three messages that can not be deleted
@@ -207,6 +208,7 @@ def test_deletes_that_are_refused_are_said_once_and_repeat_no_hook(fake, scripts
     wait_until(lambda: all(m.dequeue_count >= 3 for m in queue.messages()), 15, "each to come for the third time")
     # then their hooks do not run again, and one line says why they stay
     assert sorted(r.message for r in scripts.runs()) == sorted(posted)
+    running.wait_logged("can not be deleted")
     (line,) = said(running, "can not be deleted")
     assert "Delete Message" in line
     # and there is a delete or two a lease for each, no more
@@ -250,6 +252,7 @@ def test_the_status_forgets_a_hide_of_an_outage_that_is_over(fake, scripts, daem
     wait_until(lambda: not in_status(running, "Update Message"), 8, "the status to forget")
 
 
+@pytest.mark.races_the_clock
 def test_hides_that_are_refused_keep_the_delay_and_the_attempts(fake, scripts, daemon):
     # given a hook that fails once, and a service that does not let its message be put back
     queue = fake.queue()
@@ -262,7 +265,8 @@ def test_hides_that_are_refused_keep_the_delay_and_the_attempts(fake, scripts, d
     assert (first.message, second.message, second.attempt) == (message, message, "2")
     assert second.time - first.time >= 4 - 1.6  # the service's clock has a grain of a second
     assert len(said(running, "can not be put back", "firewall")) == 1
-    assert fault.count >= 2
+    received = running.logged("message received", message)
+    assert len(received) >= 2 and fault.count >= len(received) - 1
 
 
 def test_a_hide_whose_answer_was_lost_is_not_tried_again_once_the_message_has_come(fake, scripts, daemon):
@@ -292,6 +296,7 @@ def test_poison_that_can_not_be_stored_is_kept_and_said_once(fake, scripts, daem
     wait_until(lambda: all(m.dequeue_count >= 2 for m in queue.messages()), 15, "each to come again")
     # then none is lost, and one line says why
     assert {m.id for m in queue.messages()} == posted
+    running.wait_logged("poison record can not be stored")
     (line,) = said(running, "poison record can not be stored")
     assert "Put Message" in line
     wait_until(lambda: in_status(running, "Put Message: "), 5, "the status to tell of it")
@@ -311,7 +316,7 @@ def test_records_that_fail_together_wait_as_one(fake, scripts, daemon):
     fake.answer("Put", error(500, "InternalError"), times=8)
     running = served_by(fake, scripts, daemon, queue)
     # then all are stored after the first wait of that cause, and not the eighth
-    wait_until(queue.is_empty, 8, "the queue to be empty")
+    wait_until(queue.is_empty, 5, "the queue to be empty")
     assert len(queue.records()) == 8
     assert len(said(running, "poison record can not be stored")) == 1
 
@@ -351,6 +356,7 @@ def test_a_poison_queue_that_can_not_be_made_at_first(fake, scripts, daemon, ans
     assert len(said(running, "poison record can not be stored")) <= 1
 
 
+@pytest.mark.races_the_clock
 def test_renewals_that_are_refused_for_ever(fake, scripts, daemon):
     # given a service that lets us do all but update, and a hook that needs many leases
     queue = fake.queue()
@@ -482,9 +488,9 @@ def test_a_service_that_hides_nothing_is_not_asked_without_end(fake, scripts, da
     running = served_by(fake, scripts, daemon, queue, then=f"while [ -e {hold} ]; do sleep 0.05; done")
     wait_until(lambda: scripts.runs("report"), 5, "the hook to run")
     # then the daemon asks no more often than for an empty queue
-    before = len(fake.asked("Get"))
+    began = time.monotonic()
     stays_true(running.is_running, 1.5, "the daemon to live")
-    assert len(fake.asked("Get")) - before < 1.5 / 0.05
+    assert len([at for at in fake.asked("Get") if began < at < began + 1.5]) < 1.5 / 0.05
     # and its hook runs once
     hold.unlink()
     wait_until(queue.is_empty, 10, "the queue to be empty")
@@ -493,14 +499,16 @@ def test_a_service_that_hides_nothing_is_not_asked_without_end(fake, scripts, da
 
 # --- the service's own rules ---
 
+@pytest.mark.races_the_clock
 def test_near_its_expiry_a_message_is_never_hidden_for_longer_than_it_lives(fake, scripts, daemon):
-    # given a message that lives for eight seconds, and a hook that needs five of them under a lease of six
+    # given a message that lives for eleven seconds, and a hook that needs five of them under a lease of eight
     queue = fake.queue()
-    message = queue.post(messages.training(), ttl_s=8)
+    message = queue.post(messages.training(), ttl_s=11)
     began = time.monotonic()
-    served_by(fake, scripts, daemon, queue, then="sleep 5", lease="6s", expiry_margin="100ms")
+    served_by(fake, scripts, daemon, queue, then="sleep 5", lease="8s", expiry_margin="100ms")
     # then its renewal asks for what is left (the fake service notes more as a violation), and it is deleted in time
     wait_until(lambda: fake.asked("Delete"), 10, "the delete")
-    assert time.monotonic() - began < 8
-    assert fake.asked("Update") and queue.is_empty()
+    assert time.monotonic() - began < 11
+    wait_until(queue.is_empty, 5, "the message to be gone")
+    assert fake.asked("Update")
     assert [r.message for r in scripts.runs()] == [message]

@@ -206,6 +206,7 @@ def test_a_background_job_that_holds_the_pipe_does_not_hold_the_hook(place, queu
             process.kill_quietly(int((place / "job").read_text()))
 
 
+@pytest.mark.races_the_clock
 def test_a_timeout_ends_the_whole_group_first_kindly_then_not(place, queue, scripts, daemon):
     # given a script that shrugs at TERM, with a child that does the same
     command = scripts.recording("stubborn", f"""
@@ -223,11 +224,12 @@ while :; do sleep 0.2; done""")
     # then it has its grace, and after it nobody of the group is left
     term = float(wait_until((place / "term").read_text))
     wait_until(lambda: not process.is_alive(parent) and not process.is_alive(child), 10, "the group to be gone")
-    assert 1.5 <= time.time() - term <= 5
+    assert 1.5 <= time.time() - term <= 20
     assert term - scripts.runs()[0].time >= 0.8
     running.no_zombie()
 
 
+@pytest.mark.races_the_clock
 def test_a_scripts_child_has_the_grace_too(place, queue, scripts, daemon):
     # given a shell script, which TERM ends at once, and its child, which first puts things in order
     worker = scripts.write("worker", f"""#!/usr/bin/python3 -I
@@ -241,7 +243,7 @@ pathlib.Path("{place}/ready").touch()
 time.sleep(60)
 """)
     running = daemon({"queues": [queue.config(retry_delay=["60s"])], "hooks": [
-        exec_hook("script", "*", scripts.recording("script", f"{worker}; echo not reached"), timeout="2s", grace="20s")]})
+        exec_hook("script", "*", scripts.recording("script", f"{worker}; echo not reached"), timeout="2s", grace="60s")]})
     # when its time is over
     queue.post(messages.training())
     wait_until((place / "ready").exists, 10, "the child to work")

@@ -175,7 +175,7 @@ def test_what_only_a_restart_can_change_is_named_and_the_rest_applies(place, que
     running.reload({**config, "state_dir": str(place / "elsewhere"),
                     "hooks": [exec_hook("new", "*", scripts.recording("new"))]})
     # then the log names the one, and the other works
-    assert running.logged("state_dir")
+    running.wait_logged("state_dir")
     queue.post(messages.training())
     wait_until(lambda: scripts.runs("new"), 10, "the new hook to run")
     assert not scripts.runs("old")
@@ -234,10 +234,10 @@ def test_a_run_outlasts_its_token_and_goes_on_under_the_new_one(azurite, queue, 
     def config(token):
         settings = {key: value for key, value in queue.config(lease="3s", sas=token).items() if key != "identity"}
         return {"queues": [settings], "hooks": [exec_hook("slow", "*", command, parallel=4)]}
-    running = daemon(config(azurite.account_sas(hours=5 / 3600)))
+    running = daemon(config(azurite.account_sas(hours=8 / 3600)))
     message = queue.post(messages.training())
-    wait_until(lambda: scripts.runs("slow"), 4, "the hook to run")
-    running.wait_logged("lease lost")
+    wait_until(lambda: scripts.runs("slow"), 7, "the hook to run")
+    running.wait_logged("lease lost", timeout=20)
     # when a new token comes with a reload, and the message with it
     running.reload(config(azurite.account_sas()))
     running.wait_logged("delivered to us again")
@@ -273,6 +273,7 @@ def test_a_run_that_two_reloads_outlive_ends_by_settings_that_are_there(tap, que
     assert queue.records() == []
 
 
+@pytest.mark.races_the_clock
 def test_a_shorter_lease_holds_for_a_message_that_is_adopted(tap, queue, scripts, daemon):
     # given a run under a lease of six seconds, and a reload that makes it two
     command, hold = held(scripts, "slow")

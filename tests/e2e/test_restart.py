@@ -113,7 +113,7 @@ def test_a_delay_is_kept_across_a_restart(place, fake, scripts, daemon, end):
     wait_until(queue.is_empty, 20, "the queue to be empty")
     # then the second run came after the delay, not sooner
     first, second = scripts.runs("flaky")
-    assert 4 < second.time - first.time < 12
+    assert 4 < second.time - first.time < 40
 
 
 def test_the_number_of_a_delay_goes_on_across_a_restart(place, fake, scripts, daemon):
@@ -130,7 +130,7 @@ def test_the_number_of_a_delay_goes_on_across_a_restart(place, fake, scripts, da
     # then the second delay is the long one, and patience has cost no attempt
     runs = scripts.runs("slow")
     assert [r.attempt for r in runs] == ["1", "1", "2"]
-    assert 4 < runs[2].time - runs[1].time < 12
+    assert 4 < runs[2].time - runs[1].time < 40
 
 
 def test_receipts_that_the_ledger_explains_are_no_poison(place, fake, scripts, daemon):

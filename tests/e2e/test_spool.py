@@ -64,6 +64,7 @@ def test_a_token_for_one_queue_keeps_poison_here_until_there_is_another(azurite,
     assert json.loads(kept[posted[1]]["text"])["text"] == "{two\t\u00e9"
     assert kept[posted[1]]["text"].isascii()
     # and one line says why, where, and what mends it; the status counts them
+    running.wait_logged("poison record can not be put into")
     (line,) = said(running, "poison record can not be put into", "it is kept in", "moved over later")
     assert poison.url in line and str(spool(running)) in line and "403" in line
     wait_until(lambda: in_status(running, "2 spooled"), 5, "the status to count them")
@@ -195,6 +196,7 @@ def test_where_the_spool_takes_nothing_the_message_stays(fake, scripts, daemon, 
     wait_until(lambda: queue.messages()[0].dequeue_count >= 2, 15, "the message to come again")
     # then it is in its queue still, nobody was told of poison, and one line names both reasons
     assert [m.id for m in queue.messages()] == [message] and not scripts.runs()
+    running.wait_logged("poison record can not be stored")
     (line,) = said(running, "poison record can not be stored", "the message is kept and tried again")
     assert "Put Message" in line and ("is full" in line or "Not a directory" in line)
     # and it is stored when the poison queue takes it
@@ -304,7 +306,7 @@ def test_a_delete_that_follows_late_is_no_news_of_the_poison_queue(fake, scripts
     wait_until(lambda: scripts.runs("alarm", mark="end"), 10, "the hook that is told")
     # then nobody says that the poison queue works, or that the record was put there
     assert not running.logged("can be stored again") and not running.logged("message put into the poison queue")
-    assert in_status(running, "AuthorizationPermissionMismatch")
+    wait_until(lambda: in_status(running, "AuthorizationPermissionMismatch"), 5, "the status to tell")
     # and the hook was told once, of what the record says
     kept = json.loads(documents(running)[0]["text"])
     named = {key: kept[key] for key in ("reason", "hook", "exit", "tail")}

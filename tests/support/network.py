@@ -10,6 +10,7 @@ from support import process
 
 CLONE_NEWNET = 0x40000000
 LOOPBACK = "127.0.0.1 localhost\n"
+RESOLVER = "nameserver 127.0.0.1\noptions timeout:{} attempts:1\n"
 ENTER = """
 ip link set lo up && ip address add "$1/32" dev lo && ip address add "$2/32" dev lo &&
 mount --bind "$3" /etc/hosts && mount --bind "$4" /etc/resolv.conf && mount --bind "$5" /etc/ssl/certs &&
@@ -26,13 +27,13 @@ class PrivateNetwork:
 
     def __init__(self, place):
         place.mkdir()
-        self._hosts, resolver, self._trusted = place / "hosts", place / "resolv.conf", place / "certs"
+        self._hosts, self._resolver, self._trusted = place / "hosts", place / "resolv.conf", place / "certs"
         self._trusted.mkdir()
         self._hosts.write_text(LOOPBACK)
-        resolver.write_text("nameserver 127.0.0.1\noptions timeout:8 attempts:1\n")
+        self._resolver.write_text(RESOLVER.format(8))
         self._keeper = process.start(
             ["unshare", "--net", "--mount", "sh", "-c", ENTER, "sh",
-             self.ADDRESS, self.LINK_LOCAL, self._hosts, resolver, self._trusted],
+             self.ADDRESS, self.LINK_LOCAL, self._hosts, self._resolver, self._trusted],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         up = self._keeper.stdout.readline()
         assert up == b"up\n", f"no network of our own can be made: {self._keeper.stderr.read().decode()}"
@@ -65,12 +66,13 @@ class PrivateNetwork:
         """A connection from inside."""
         return self._inside(lambda: socket.create_connection(address, timeout=5))
 
-    def silence_names(self):
-        """No name is known, and who asks the name server gets no answer; until speak_names()."""
+    def silence_names(self, patience_s=8):
+        """No name is known, and who asks the name server gets no answer, for which he waits so long."""
         def make():
             server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             server.bind(("127.0.0.1", 53))
             return server
+        self._resolver.write_text(RESOLVER.format(patience_s))
         self._name_server = self._inside(make)
         self._hosts.write_text(LOOPBACK)
 
