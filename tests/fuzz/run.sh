@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # Runs the fuzz targets of a build. Each reads its seeds, its cases (what was found once, kept for ever) and
 # what earlier runs gathered in FUZZ_CORPUS (BUILD/corpus), then goes on from there for FUZZ_SECONDS (60; 0: no
-# further) or for FUZZ_RUNS inputs. FUZZ_JOBS (1) targets run at once. A find is written to tests/fuzz/cases.
+# further) or for FUZZ_RUNS inputs, none of which may take FUZZ_TIMEOUT (5) seconds. FUZZ_JOBS (1) targets run at
+# once. A find is written to tests/fuzz/cases.
 # Prints a line for each target and ends on `N passed, N failed`, with status 1 if any failed.
 # usage: run.sh BUILD [target ...]
 set -u
@@ -29,7 +30,7 @@ numbers() {
 fuzz() {
     local name=$1 log=$build/$1.log status
     local cases=tests/fuzz/cases/$name corpus=$corpora/$name
-    local flags=(-max_len="${longest[$name]:-512}" -timeout=5 -rss_limit_mb=1024 -artifact_prefix="$cases/"
+    local flags=(-max_len="${longest[$name]:-512}" -timeout="${FUZZ_TIMEOUT:-5}" -rss_limit_mb=1024 -artifact_prefix="$cases/"
         -print_final_stats=1)
     [ -f "tests/fuzz/$name.dict" ] && flags+=(-dict="tests/fuzz/$name.dict")
     if [ -n "$runs" ] || [ "$seconds" -eq 0 ]; then

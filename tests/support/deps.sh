@@ -43,8 +43,8 @@ install_packages() {
         return 1
     fi
     export DEBIAN_FRONTEND=noninteractive
-    apt-get update -qq || echo "deps: apt-get update failed; trying with the lists that are here" >&2
-    if ! apt-get install -y -qq --no-install-recommends "${missing[@]}" </dev/null; then
+    apt-get -o Acquire::Retries=3 update -qq || echo "deps: apt-get update failed; trying with the lists that are here" >&2
+    if ! apt-get -o Acquire::Retries=3 install -y -qq --no-install-recommends "${missing[@]}" </dev/null; then
         echo "deps: apt-get could not install ${missing[*]}: see its words above" >&2
         return 1
     fi
@@ -54,7 +54,7 @@ install_packages() {
 install_azurite() {
     cmp -s package-lock.json node_modules/.installed-lock && [ -x node_modules/.bin/azurite ] && return 0
     echo "deps: installing Azurite into tests/node_modules"
-    if ! npm ci --ignore-scripts --no-audit --no-fund --loglevel=error </dev/null; then
+    if ! npm ci --ignore-scripts --no-audit --no-fund --loglevel=error --fetch-retries=5 </dev/null; then
         echo "deps: npm could not install Azurite; to try by hand: npm ci --prefix tests" >&2
         return 1
     fi
