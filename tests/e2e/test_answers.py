@@ -203,7 +203,7 @@ def test_deletes_that_are_refused_are_said_once_and_repeat_no_hook(fake, scripts
     queue = fake.queue()
     fault = fake.answer("Delete", answer)
     posted = [queue.post(messages.training()) for _ in range(3)]
-    running = served_by(fake, scripts, daemon, queue, lease="1s")
+    running = served_by(fake, scripts, daemon, queue, lease="2s")
     # when they come again and again
     wait_until(lambda: all(m.dequeue_count >= 3 for m in queue.messages()), 15, "each to come for the third time")
     # then their hooks do not run again, and one line says why they stay

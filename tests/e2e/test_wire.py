@@ -4,7 +4,7 @@ follows them."""
 import pytest
 
 from support import faults, messages
-from support.bad_day import gets_fail_and_recover, said, what_follows_fails_and_recovers
+from support.bad_day import QUICK_HTTP, gets_fail_and_recover, said, what_follows_fails_and_recovers
 from support.certificates import Certificates
 from support.daemon import exec_hook, run, write_config
 from support.fake_queue import FakeService, listing
@@ -47,9 +47,10 @@ FOLLOWING = {
 }
 
 
+@pytest.mark.races_the_clock
 @pytest.mark.parametrize("row", FOLLOWING)
 def test_what_follows_a_get_breaks_off(fake, scripts, daemon, row):
-    what_follows_fails_and_recovers(fake, scripts, daemon, FOLLOWING[row])
+    what_follows_fails_and_recovers(fake, scripts, daemon, FOLLOWING[row], http=QUICK_HTTP)
 
 
 # --- the work was done, and the answer was lost ---
@@ -59,7 +60,8 @@ LOST = {"a reset": faults.reset, "a hang-up": faults.hang_up, "silence": faults.
 
 @pytest.mark.parametrize("row", ["a reset", "a hang-up", "silence"])
 def test_the_work_was_done_and_its_answer_is_lost(fake, scripts, daemon, row):
-    running = what_follows_fails_and_recovers(fake, scripts, daemon, faults.after_the_work(LOST[row]), most_records=2)
+    running = what_follows_fails_and_recovers(fake, scripts, daemon, faults.after_the_work(LOST[row]), most_records=2,
+                                              http=QUICK_HTTP)
     # the repeated delete finds nothing: the message is done, once, and nobody is told of trouble
     wait_until(lambda: len(running.logged("message done")) == 3, 5, "all three to be done")
     assert not said(running, "can not be deleted") and not said(running, "could not be")

@@ -92,8 +92,9 @@ def gets_fail_and_recover(fake, scripts, daemon, answer, cause, needles, patient
     no_secret(running)
 
 
-def what_follows_fails_and_recovers(fake, scripts, daemon, answer, times=1, most_records=1):
-    """The first Delete, renewal, hide and poison Put are answered so, each in a queue of its own."""
+def what_follows_fails_and_recovers(fake, scripts, daemon, answer, times=1, most_records=1, http=None):
+    """The first Delete, renewal, hide and poison Put are answered so, each in a queue of its own. `http` suits
+    answers that are silence; a record whose Put is given up may be there twice."""
     deleted, renewed, hidden, poisoned = (fake.queue(name) for name in ("deleted", "renewed", "hidden", "poisoned"))
     faults = [fake.answer("Delete", answer, times, deleted), fake.answer("Update", answer, times, renewed),
               fake.answer("Update", answer, times, hidden),
@@ -105,9 +106,9 @@ def what_follows_fails_and_recovers(fake, scripts, daemon, answer, times=1, most
     posted = {"quick": deleted.post(messages.training()), "slow": renewed.post(messages.training()),
               "flaky": hidden.post(messages.training()), "told": poisoned.post("{oops}")}
     lease = f"{LEASE_S}s"
-    running = daemon({"http": QUICK_HTTP, "queues": [
+    running = daemon({"http": http or {}, "queues": [
         deleted.config(lease=lease), renewed.config(lease=lease), hidden.config(lease=lease, retry_delay=["1s"]),
-        poisoned.config(lease=lease)], "hooks": [
+        poisoned.config(lease="20s")], "hooks": [
         exec_hook("quick", "*", scripts.recording("quick"), queues=["deleted"]),
         exec_hook("slow", "*", scripts.recording("slow", f"while [ -e {hold} ]; do sleep 0.05; done"), queues=["renewed"]),
         exec_hook("flaky", "*", scripts.recording("flaky", "[ $run -ge 2 ] || exit 1"), queues=["hidden"]),
