@@ -22,6 +22,9 @@
 #define DEADLINE_MS 20000
 #define LOOK_MS     5
 
+/* libevent reads the kernel's coarse clock: a timer may be early by a tick of that, which is 10 ms at the most. */
+#define GRAIN_MS 10
+
 struct waiting {
     struct loop *loop;
     struct timer deadline;
