@@ -439,6 +439,7 @@ def test_a_run_that_is_to_stop_with_its_lease_is_stopped_and_runs_again(fake, sc
 
 # --- lies ---
 
+@pytest.mark.races_the_clock
 @pytest.mark.parametrize("answer", [error(404, "MessageNotFound"), error(400, "PopReceiptMismatch")])
 def test_a_message_that_is_said_to_be_gone_and_is_not(fake, scripts, daemon, answer):
     # given a service that says of every message that it is not ours, at first
