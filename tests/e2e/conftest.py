@@ -8,7 +8,6 @@ import sys
 import tempfile
 
 import pytest
-from _pytest.runner import runtestprotocol
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
 
@@ -26,38 +25,6 @@ _numbers = itertools.count(1)
 def pytest_runtest_makereport(item, call):
     report = (yield).get_result()
     setattr(item, "report_" + report.when, report)
-
-
-def pytest_configure(config):
-    config.addinivalue_line("markers", "races_the_clock: about spans of seconds, of which a machine that stands still "
-                                       "meanwhile takes some; fails when it has failed three times in a row")
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_protocol(item, nextitem):
-    """Tries again what races the clock; a failure that did not come again is told at the end."""
-    if not item.get_closest_marker("races_the_clock"):
-        return None
-    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    for again in (True, True, False):
-        reports = runtestprotocol(item, log=False, nextitem=nextitem)
-        failed = [report for report in reports if report.failed]
-        if not failed or not again:
-            break
-        item.user_properties.append(("failed and was tried again", 
-                                     next((line for line in failed[0].longreprtext.splitlines() if line.startswith("E ")), "")))
-    for report in reports:
-        item.ihook.pytest_runtest_logreport(report=report)
-    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
-    return True
-
-
-def pytest_terminal_summary(terminalreporter):
-    for reports in terminalreporter.stats.values():
-        for report in reports:
-            told = report.user_properties if getattr(report, "when", "") == "teardown" else ()
-            for name, text in told:
-                terminalreporter.write_line(f"{report.nodeid}: {name}: {text}")
 
 
 @pytest.fixture

@@ -196,7 +196,6 @@ def test_a_redirect_is_never_followed(fake, scripts, daemon):
 
 # --- what follows the Gets is refused for longer ---
 
-@pytest.mark.races_the_clock
 @pytest.mark.parametrize("answer", [error(403, "AuthorizationPermissionMismatch"), error(400, "InvalidHeaderValue"), reply(599)])
 def test_deletes_that_are_refused_are_said_once_and_repeat_no_hook(fake, scripts, daemon, answer):
     # given three messages that can not be deleted
@@ -252,7 +251,6 @@ def test_the_status_forgets_a_hide_of_an_outage_that_is_over(fake, scripts, daem
     wait_until(lambda: not in_status(running, "Update Message"), 8, "the status to forget")
 
 
-@pytest.mark.races_the_clock
 def test_hides_that_are_refused_keep_the_delay_and_the_attempts(fake, scripts, daemon):
     # given a hook that fails once, and a service that does not let its message be put back
     queue = fake.queue()
@@ -356,7 +354,6 @@ def test_a_poison_queue_that_can_not_be_made_at_first(fake, scripts, daemon, ans
     assert len(said(running, "poison record can not be stored")) <= 1
 
 
-@pytest.mark.races_the_clock
 def test_renewals_that_are_refused_for_ever(fake, scripts, daemon):
     # given a service that lets us do all but update, and a hook that needs many leases
     queue = fake.queue()
@@ -439,7 +436,6 @@ def test_a_run_that_is_to_stop_with_its_lease_is_stopped_and_runs_again(fake, sc
 
 # --- lies ---
 
-@pytest.mark.races_the_clock
 @pytest.mark.parametrize("answer", [error(404, "MessageNotFound"), error(400, "PopReceiptMismatch")])
 def test_a_message_that_is_said_to_be_gone_and_is_not(fake, scripts, daemon, answer):
     # given a service that says of every message that it is not ours, at first
@@ -500,7 +496,6 @@ def test_a_service_that_hides_nothing_is_not_asked_without_end(fake, scripts, da
 
 # --- the service's own rules ---
 
-@pytest.mark.races_the_clock
 def test_near_its_expiry_a_message_is_never_hidden_for_longer_than_it_lives(fake, scripts, daemon):
     # given a message that lives for eleven seconds, and a hook that needs five of them under a lease of eight
     queue = fake.queue()

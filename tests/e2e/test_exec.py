@@ -206,7 +206,6 @@ def test_a_background_job_that_holds_the_pipe_does_not_hold_the_hook(place, queu
             process.kill_quietly(int((place / "job").read_text()))
 
 
-@pytest.mark.races_the_clock
 def test_a_timeout_ends_the_whole_group_first_kindly_then_not(place, queue, scripts, daemon):
     # given a script that shrugs at TERM, with a child that does the same
     command = scripts.recording("stubborn", f"""
@@ -229,7 +228,6 @@ while :; do sleep 0.2; done""")
     running.no_zombie()
 
 
-@pytest.mark.races_the_clock
 def test_a_scripts_child_has_the_grace_too(place, queue, scripts, daemon):
     # given a shell script, which TERM ends at once, and its child, which first puts things in order
     worker = scripts.write("worker", f"""#!/usr/bin/python3 -I

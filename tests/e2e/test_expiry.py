@@ -10,7 +10,6 @@ from support.daemon import exec_hook
 from support.faults import error
 from support.wait import wait_until
 
-pytestmark = pytest.mark.races_the_clock
 NO_UPDATE = error(403, "AuthorizationPermissionMismatch")
 BUSY = error(503, "ServerBusy", Retry_After="60")
 

@@ -38,7 +38,6 @@ def test_usr1_polls_now(queue, scripts, daemon):
     wait_until(scripts.runs, 5, "the message to be served")
 
 
-@pytest.mark.races_the_clock
 def test_polling_slows_down_when_idle_and_hurries_after_a_hit(azurite, queue, scripts, daemon):
     # given a queue that is watched from 100 ms to 2 s
     tap = Tap(azurite.queue_port)
@@ -124,7 +123,7 @@ def test_poison_that_is_settled_when_the_stop_is_over_is_told_to_nobody(queue, s
     status = running.terminate(20)
     # then the poison is kept, nobody is told, and the daemon is gone
     assert status == 0
-    assert time.monotonic() - began < 40
+    assert time.monotonic() - began < 20
     assert [record["hook"] for record in queue.records()] == ["judge"]
     assert queue.is_empty() and not scripts.runs("note")
     assert running.logged("no hook is told of the poison")
@@ -140,7 +139,7 @@ def test_who_is_told_of_poison_has_the_time_of_a_stop_too(queue, scripts, daemon
     began = time.monotonic()
     # then the hook is asked to end, and the record is kept
     assert running.terminate(20) == 0
-    assert 1 <= time.monotonic() - began < 40
+    assert 1 <= time.monotonic() - began < 20
     assert len(scripts.runs("note", mark="asked")) == 1
     assert len(queue.records()) == 1 and queue.is_empty()
 
@@ -191,7 +190,7 @@ def test_a_hook_that_outlasts_the_stop_is_ended_and_runs_again_at_the_next_start
     began = time.monotonic()
     assert running.terminate(15) == 0
     # then the hook was asked, then ended, and the message is still in the queue
-    assert 2 <= time.monotonic() - began < 40
+    assert 2 <= time.monotonic() - began < 20
     assert (place / "term").exists()
     assert not process.is_alive(int((place / "pid").read_text()))
     assert queue.count() == 1 and queue.records() == []
@@ -301,7 +300,6 @@ def test_the_service_manager_is_told(queue, daemon):
     assert notify.count("STOPPING") == 1
 
 
-@pytest.mark.races_the_clock
 def test_the_service_manager_is_asked_for_the_time_that_hooks_may_take(queue, scripts, daemon):
     # given a hook that takes no notice of TERM, for longer than a manager may be used to
     running = daemon({"stop_timeout": "2s", "queues": [queue.config()], "hooks": [

@@ -169,7 +169,6 @@ def test_poison_works_without_it(azurite, queue, scripts, daemon):
     assert len(scripts.runs("never")) == 2
 
 
-@pytest.mark.races_the_clock
 def test_a_message_that_would_expire_while_it_waits_goes_to_poison(azurite, queue, scripts, daemon):
     # given a hook that fails for ever, and a message whose life ends before its long lease does
     account = {k: v for k, v in without_update(azurite, queue, lease="1s", retry_delay=["1s"], max_attempts=100,
@@ -184,7 +183,6 @@ def test_a_message_that_would_expire_while_it_waits_goes_to_poison(azurite, queu
     assert 2 < time.time() - before < 8 and len(scripts.runs("never")) >= 2
 
 
-@pytest.mark.races_the_clock
 def test_a_wait_for_a_turn_ends_in_poison_before_the_message_does(azurite, queue, scripts, daemon):
     # given a hook that serves one at a time, and is busy
     hold = scripts.place / "hold"
@@ -508,7 +506,6 @@ def test_a_retry_after_the_end_of_its_lease_keeps_its_delay(fake, scripts, daemo
     assert fault.count == 1 and len(said(running, LINE)) == 1
 
 
-@pytest.mark.races_the_clock
 def test_one_that_finds_no_place_and_would_expire_goes_to_poison(fake, scripts, daemon):
     # given a broken hook, and more messages than may wait here, whose lives end before the long lease does
     queue = fake.queue()
@@ -530,7 +527,6 @@ def test_one_that_finds_no_place_and_would_expire_goes_to_poison(fake, scripts, 
     wait_until(queue.is_empty, 60, "the queue to be empty", interval=0.2)
 
 
-@pytest.mark.races_the_clock
 def test_one_that_is_due_and_would_expire_for_want_of_a_place_goes_to_poison(azurite, queue, scripts, daemon):
     # given one message at a time, one that waits for a retry, and one that takes the place
     hold = scripts.place / "hold"

@@ -51,7 +51,7 @@ def test_an_outage_of_half_a_minute(place, scripts, daemon):
         # then the daemon neither exits nor spins
         assert running.is_running()
         spent = process.cpu_seconds(running.pid) - cpu
-        assert spent / OUTAGE_S < 0.05, f"{spent} s of CPU"
+        assert spent / OUTAGE_S < 0.01, f"{spent} s of CPU"
         assert knocks / (OUTAGE_S / 2) < 5, f"{knocks} connections"
         assert knocks > 0, "it did not try"
         # and when the service is back, it carries on by itself
@@ -133,7 +133,7 @@ def test_a_stop_in_an_outage_is_bounded(tap, queue, scripts, daemon, how, what):
     status = running.terminate(15)
     # then it is gone in a few, in good order; the message is still there
     assert status == 0
-    assert time.monotonic() - began < 40
+    assert time.monotonic() - began < 20
     assert queue.count() == 1
 
 
@@ -176,7 +176,6 @@ def test_a_turn_that_comes_after_the_lease_is_lost_is_not_taken(tap, queue, scri
     assert queue.records() == []
 
 
-@pytest.mark.races_the_clock
 def test_after_a_standstill_no_turn_is_taken_for_a_message_that_another_has(queue, scripts, daemon):
     # given two messages for a hook that serves one at a time
     command, hold = held(scripts)

@@ -273,7 +273,6 @@ def test_a_run_that_two_reloads_outlive_ends_by_settings_that_are_there(tap, que
     assert queue.records() == []
 
 
-@pytest.mark.races_the_clock
 def test_a_shorter_lease_holds_for_a_message_that_is_adopted(tap, queue, scripts, daemon):
     # given a run under a lease of six seconds, and a reload that makes it two
     command, hold = held(scripts, "slow")

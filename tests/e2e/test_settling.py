@@ -15,7 +15,6 @@ def gaps(runs):
     return [b.time - a.time for a, b in zip(runs, runs[1:])]
 
 
-@pytest.mark.races_the_clock
 def test_a_hook_that_needs_ten_times_the_lease_runs_once(queue, scripts, daemon):
     # given a lease of one second and a hook of ten
     running = daemon({"queues": [queue.config(lease="1s")],
@@ -58,7 +57,6 @@ def test_a_hook_that_fails_twice_then_succeeds_runs_three_times(queue, scripts, 
     assert queue.records() == []
 
 
-@pytest.mark.races_the_clock
 def test_the_retry_delay_is_kept_in_the_queue_for_others_to_see(queue, scripts, daemon):
     # given a delay longer than the lease
     daemon({"queues": [queue.config(lease="1s", retry_delay=["6s"])],
@@ -162,7 +160,6 @@ def test_continue_lets_the_later_steps_run_and_retries_the_failed_one_alone(queu
     assert [r.hook for r in scripts.runs()] == ["one", "two", "three", "two"]
 
 
-@pytest.mark.races_the_clock
 def test_after_continue_the_message_comes_when_its_first_step_is_due(queue, scripts, daemon):
     # given a hook that has failed twice, so that its next delay is the long one
     config = {"queues": [queue.config(retry_delay=["1s", "5s"])], "hooks": [
@@ -254,7 +251,6 @@ def test_a_script_that_can_not_be_started_differs_from_one_that_fails(new_queue,
     stays_true(lambda: host.count() == 1 and not host.records(), 2, "the other to be kept", interval=0.2)
 
 
-@pytest.mark.races_the_clock
 def test_a_message_near_its_expiry_goes_to_poison(queue, scripts, daemon):
     # given a hook that fails for ever and a message that lives for twenty seconds
     daemon({"queues": [queue.config(lease="1s", retry_delay=["1s"], max_attempts=100, expiry_margin="12s")],
@@ -269,7 +265,6 @@ def test_a_message_near_its_expiry_goes_to_poison(queue, scripts, daemon):
     assert len(scripts.runs("never")) >= 2
 
 
-@pytest.mark.races_the_clock
 def test_a_message_that_expires_while_it_waits_for_its_hook_goes_to_poison(queue, scripts, daemon):
     # given a hook that serves one at a time, and is busy
     hold = scripts.place / "hold"
@@ -292,7 +287,6 @@ def test_a_message_that_expires_while_it_waits_for_its_hook_goes_to_poison(queue
     assert [r.message for r in scripts.runs()] == [first]
 
 
-@pytest.mark.races_the_clock
 def test_near_its_expiry_a_message_is_not_renewed_without_end(azurite, queue, scripts, daemon):
     # given a run that outlasts the message, which lives only a little longer than its lease
     tap = Tap(azurite.queue_port)

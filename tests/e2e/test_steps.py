@@ -20,7 +20,6 @@ def held(scripts, name):
     return scripts.recording(name, f"while [ -e {hold} ]; do sleep 0.05; done"), hold
 
 
-@pytest.mark.races_the_clock
 def test_a_fault_of_the_host_that_lasts_until_the_message_expires_ends_in_poison(queue, scripts, daemon):
     # given a hook that fails once, whose program is gone then, and a message that lives for twelve seconds
     command = scripts.recording("deploy", f"echo half done; rm -f {scripts.place}/deploy; exit 3")
@@ -143,7 +142,6 @@ def test_a_delivery_that_has_begun_keeps_its_steps_and_their_order(queue, script
     assert [(r.hook, r.message) for r in scripts.runs()] == [("one", message), ("two", message)]
 
 
-@pytest.mark.races_the_clock
 def test_a_message_that_becomes_too_old_while_it_waits_for_its_turn_is_not_run(queue, scripts, daemon):
     # given a hook that serves one at a time, nothing older than three seconds, and is busy
     command, hold = held(scripts, "deploy")
@@ -234,7 +232,6 @@ def test_a_message_whose_only_hook_so_far_could_not_run_has_not_begun(queue, scr
     assert len(scripts.runs("slow")) == 1
 
 
-@pytest.mark.races_the_clock
 def test_a_request_on_a_message_has_a_quarter_of_the_lease(fake, scripts, daemon):
     # given a service that leaves the first delete without an answer, and time enough for any other request
     queue = fake.queue()

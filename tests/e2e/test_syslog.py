@@ -327,7 +327,6 @@ def silent_names(place):
         yield ["unshare", "--mount", "sh", "-c", f'mount --bind {resolver} /etc/resolv.conf && exec "$@"', "sh"]
 
 
-@pytest.mark.races_the_clock
 def test_a_name_server_that_never_answers_holds_up_neither_others_nor_the_end(queue, server, silent_names, daemon):
     # given a server whose name is asked for in vain, and one that needs no name
     running = daemon({"stop_timeout": "1s", "queues": [queue.config()], "hooks": [
@@ -391,7 +390,6 @@ def test_two_hooks_on_one_server(queue, server, daemon):
     assert established(running, server.port) == 2
 
 
-@pytest.mark.races_the_clock
 def test_a_stop_does_not_wait_for_a_server(queue, new_server, daemon):
     # given a line that waits for a server that is not there
     server = new_server()

@@ -47,7 +47,6 @@ FOLLOWING = {
 }
 
 
-@pytest.mark.races_the_clock
 @pytest.mark.parametrize("row", FOLLOWING)
 def test_what_follows_a_get_breaks_off(fake, scripts, daemon, row):
     what_follows_fails_and_recovers(fake, scripts, daemon, FOLLOWING[row], http=QUICK_HTTP)
