@@ -116,6 +116,7 @@ class FakeService:
         self.lock = threading.RLock()
         self.queues = {}  # name: [Message]
         self.requests, self.violations, self.faults = [], [], []
+        self.connections = set()  # those that are open
         self.closing = threading.Event()
         self._server = _Server(("127.0.0.1", 0), _Exchange)
         self._server.service = self
@@ -352,8 +353,13 @@ class _Exchange(http.server.BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def setup(self):
-        super().setup()
         self.times = []  # of its requests
+        self.service.connections.add(self)
+        super().setup()
+
+    def finish(self):
+        self.service.connections.discard(self)
+        super().finish()
 
     def do_GET(self):
         self.times.append(time.monotonic())
