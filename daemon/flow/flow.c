@@ -14,6 +14,7 @@
 #include "flow/lane.h"
 #include "flow/listener.h"
 #include "flow/settings.h"
+#include "hook/hook.h"
 #include "loop/timer.h"
 #include "store/spool.h"
 
@@ -367,6 +368,24 @@ static const char *hold_text(const struct flow *flow)
     return NULL;
 }
 
+/* The hooks in force that are broken. One that a reload has taken away may have been found broken since: nobody
+ * would ever see it work again. */
+static void tell_broken(const struct flow *flow, struct buf *out)
+{
+    unsigned count;
+    struct hook *const *hooks = generation_hooks(flow->generation, &count);
+    const char *before = "; broken hooks: ";
+
+    for (unsigned i = 0; i < count; i++) {
+        const char *name = hook_settings(hooks[i])->name;
+
+        if (!lanes_is_broken(flow->lanes, name))
+            continue;
+        buf_printf(out, "%s%s", before, name);
+        before = ", ";
+    }
+}
+
 char *flow_status(const struct flow *flow)
 {
     const struct station *station;
@@ -393,9 +412,7 @@ char *flow_status(const struct flow *flow)
     }
     unsigned spooled = spool_count(flow->context.spool);
     autofree char *kept = spooled > 0 ? xasprintf(", %u spooled", spooled) : xstrdup("");
-    autofree char *broken = lanes_broken(flow->lanes);
-    if (broken != NULL)
-        buf_printf(&troubles, "; broken hooks: %s", broken);
+    tell_broken(flow, &troubles);
     return xasprintf("queues answering: %u of %u; %" PRIu64 " received, %" PRIu64 " done, %" PRIu64
                      " poisoned, %u in hand%s%s",
                      good, queues, counts.received, counts.ended[DELIVERY_DONE],

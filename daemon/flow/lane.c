@@ -7,7 +7,6 @@
 #include <sys/queue.h>
 
 #include "base/alloc.h"
-#include "base/buf.h"
 #include "base/str.h"
 #include "loop/backoff.h"
 #include "loop/timer.h"
@@ -146,17 +145,15 @@ void lanes_mend(struct lanes *lanes)
         lane_works(lane);
 }
 
-char *lanes_broken(const struct lanes *lanes)
+bool lanes_is_broken(const struct lanes *lanes, const char *hook)
 {
     const struct lane *lane;
-    autobuf names;
 
-    buf_init(&names, BUF_ANY_SIZE);
     SLIST_FOREACH (lane, &lanes->all, entry) {
-        if (lane->broken)
-            buf_printf(&names, "%s%s", names.len > 0 ? ", " : "", lane->hook);
+        if (strcmp(lane->hook, hook) == 0)
+            return lane->broken;
     }
-    return names.len > 0 ? buf_take(&names) : NULL;
+    return false;
 }
 
 bool lane_enter(struct lane *lane, unsigned parallel, const char *key, lane_granted_fn *granted,

@@ -22,8 +22,8 @@ void lanes_free(struct lanes *lanes);
 struct lane *lanes_get(struct lanes *lanes, const char *hook);
 /* Forgets all faults, for a new configuration may have mended them. */
 void lanes_mend(struct lanes *lanes);
-/* The names of broken hooks, "a, b", in fresh memory; NULL when there are none. */
-char *lanes_broken(const struct lanes *lanes);
+/* Whether the hook of that name could not run when it was last tried. */
+bool lanes_is_broken(const struct lanes *lanes, const char *hook);
 
 typedef void lane_granted_fn(void *arg);
 

@@ -142,6 +142,26 @@ def test_new_hooks_work_at_once_and_a_running_one_ends_undisturbed(queue, script
     assert not scripts.runs("fresh", message)
 
 
+def test_a_hook_that_is_gone_is_not_told_of_as_broken(fake, scripts, daemon):
+    # given a message whose first of two hooks runs, and a second whose program is missing
+    queue = fake.queue()
+    command, hold = held(scripts, "one")
+    one, two = exec_hook("one", "*", command), exec_hook("two", "*", str(scripts.place / "missing"))
+    running = daemon({"queues": [queue.config()], "hooks": [one, two]})
+    queue.post(messages.training())
+    wait_until(lambda: scripts.runs("one"), 10, "the first hook to run")
+    # when a reload takes the second away before the message finds it broken
+    running.reload({"queues": [queue.config()], "hooks": [one]})
+    hold.unlink()
+    running.wait_logged("hook is broken")
+
+    def status():
+        return [pairs["STATUS"] for _, pairs in list(running.notify.messages) if "STATUS" in pairs][-1]
+    # then the status does not speak of it for ever: the message comes again, and is done
+    wait_until(lambda: "1 done" in status(), 15, "the message to be done")
+    assert "broken" not in status()
+
+
 def test_queues_come_and_go_and_the_unchanged_one_is_undisturbed(new_queue, scripts, daemon):
     # given two queues, each with a run under way
     stay, go, come = new_queue(), new_queue(), new_queue()
