@@ -73,7 +73,7 @@ static void log_result(struct run *run, const struct hook_result *result)
     const struct step *step = run->spec.step;
     char took[UNIT_TEXT_MAX], wait[UNIT_TEXT_MAX];
 
-    if (lane_works(run->lane))
+    if (!result->untried && lane_works(run->lane))
         log_info(fields, "hook works again");
     unit_duration_human(result->duration_ms, took);
     if (result->outcome == HOOK_DONE)

@@ -445,7 +445,8 @@ static char *judge(const struct run *run, const struct child_result *end, const 
         return xstrdup("stopped");
     case CHILD_NOT_RUN:
         /* Arguments that are too long come from the message. */
-        result->outcome = err->os_errno == E2BIG ? HOOK_FAILED : HOOK_HOST_FAULT;
+        result->untried = err->os_errno == E2BIG;
+        result->outcome = result->untried ? HOOK_FAILED : HOOK_HOST_FAULT;
         return xstrdup(err->text);
     }
     return NULL;
@@ -473,7 +474,8 @@ static void on_timer(void *arg)
     struct run *run = arg;
     struct err err = run->err;
 
-    finish(run, &(struct hook_result){.outcome = HOOK_FAILED, .exit_status = -1, .text = err.text});
+    finish(run, &(struct hook_result){
+                    .outcome = HOOK_FAILED, .untried = true, .exit_status = -1, .text = err.text});
 }
 
 static void start_child(struct run *run, const struct texts *argv, const struct texts *env)

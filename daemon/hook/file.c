@@ -196,6 +196,7 @@ static void finish(struct run *run)
     struct err err = run->err;
     struct hook_result result = {
         .outcome = run->outcome,
+        .untried = run->outcome == HOOK_FAILED || run->outcome == HOOK_REJECTED, /* no name */
         .exit_status = -1,
         .duration_ms = clock_mono_ms() - run->started_ms,
         .text = run->outcome == HOOK_DONE ? NULL : err.text,

@@ -68,6 +68,7 @@ const char *hook_outcome_name(enum hook_outcome outcome);
 
 struct hook_result {
     enum hook_outcome outcome;
+    bool untried; /* this machine was not asked for anything: whether the hook is broken is open */
     int exit_status; /* -1 when there was none */
     int64_t duration_ms;
     const char *text; /* a sentence for the log when not done: "exit status 3"; NULL when done */

@@ -219,6 +219,7 @@ static void finish(struct run *run, enum hook_outcome outcome, const char *text)
     const struct hook_call *call = run->call;
     struct hook_result result = {
         .outcome = outcome,
+        .untried = outcome != HOOK_DONE && outcome != HOOK_HOST_FAULT, /* no text, or stopped */
         .exit_status = -1,
         .duration_ms = clock_mono_ms() - run->started_ms,
         .text = text,

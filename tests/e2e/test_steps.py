@@ -66,6 +66,22 @@ def test_a_broken_hook_is_not_tried_for_each_message(queue, scripts, daemon):
     assert sorted((r.message, r.attempt) for r in scripts.runs()) == sorted((message, "1") for message in posted)
 
 
+def test_a_message_that_can_not_be_run_does_not_tell_that_a_broken_hook_works(fake, scripts, daemon):
+    # given a hook whose program is missing, as a message has found out that is gone meanwhile
+    queue = fake.queue()
+    running = daemon({"queues": [queue.config(retry_delay=["60s"])], "hooks": [
+        exec_hook("deploy", ["*", "connection.test"], [str(scripts.place / "missing"), "{iteration_id}"])]})
+    queue.post(messages.training())
+    running.wait_logged("hook is broken")
+    with fake.lock:
+        fake.queues[queue.name].clear()
+    # when one comes that lacks what the command needs, so that nothing is run for it
+    queue.post(messages.connection_test())
+    running.wait_logged("hook failed", "no value for {iteration_id}")
+    # then that is no sign of health
+    assert not running.logged("hook works again")
+
+
 def test_a_message_in_retry_does_not_hold_back_the_next_of_its_project(queue, scripts, daemon):
     # given a hook that serves one project at a time, and fails for the first message
     daemon({"queues": [queue.config(retry_delay=["60s"])], "hooks": [

@@ -167,8 +167,8 @@ static inline void run_hook(struct fixture *fixture, struct outcome *outcome)
     assert_int_equal(outcome->fired, 1);
 }
 
-/* Runs the hook and checks its outcome and the beginning of its sentence (NULL: none). */
-static inline void expect_run(struct fixture *fixture, enum hook_outcome wanted, const char *text)
+static inline void expect_outcome(struct fixture *fixture, enum hook_outcome wanted, bool untried,
+                                  const char *text)
 {
     struct outcome outcome;
 
@@ -176,9 +176,23 @@ static inline void expect_run(struct fixture *fixture, enum hook_outcome wanted,
     if (outcome.result.outcome != wanted)
         fail_msg("%s: %s", hook_outcome_name(outcome.result.outcome),
                  outcome.text != NULL ? outcome.text : "");
+    assert_int_equal(outcome.result.untried, untried);
     if (text != NULL && strstr(outcome.text, text) == NULL)
         assert_string_equal(outcome.text, text);
     outcome_done(&outcome);
+}
+
+/* Runs the hook and checks its outcome and the beginning of its sentence (NULL: none). */
+static inline void expect_run(struct fixture *fixture, enum hook_outcome wanted, const char *text)
+{
+    expect_outcome(fixture, wanted, false, text);
+}
+
+/* The same, for what never came to trying. */
+static inline void expect_untried(struct fixture *fixture, enum hook_outcome wanted,
+                                  const char *text)
+{
+    expect_outcome(fixture, wanted, true, text);
 }
 
 /* A file's bytes, NUL-terminated, in fresh memory; NULL when it is not there. */

@@ -128,7 +128,7 @@ static void a_value_that_is_missing_has_failed(void **state)
 
     given_event(fixture, EXPORT_OF(PROJECT, ""));
     given_hook(fixture, "syslog: {server: 'unix://@/log', text: '{model_uri}'}");
-    expect_run(fixture, HOOK_FAILED, "model_uri");
+    expect_untried(fixture, HOOK_FAILED, "model_uri");
 }
 
 static void fill(const struct fixture *fixture)
@@ -179,6 +179,7 @@ static void waiting_for_a_full_receiver_can_be_stopped(void **state)
     assert_int_equal(outcome.fired, 0);
     run_until_stopped(fixture->loop);
     assert_int_equal(outcome.result.outcome, HOOK_INTERRUPTED);
+    assert_true(outcome.result.untried);
     close(fd);
     outcome_done(&outcome);
 }
@@ -217,6 +218,7 @@ static void a_run_that_waits_for_a_server_can_be_stopped(void **state)
     assert_int_equal(outcome.fired, 0);
     run_until_stopped(fixture->loop);
     assert_int_equal(outcome.result.outcome, HOOK_INTERRUPTED);
+    assert_true(outcome.result.untried);
     outcome_done(&outcome);
 }
 
@@ -236,7 +238,7 @@ static void a_value_that_is_missing_has_failed_for_a_server_too(void **state)
 
     given_event(fixture, EXPORT_OF(PROJECT, ""));
     given_hook(fixture, "syslog: {server: 'tcp://127.0.0.1:1', text: '{model_uri}'}");
-    expect_run(fixture, HOOK_FAILED, "model_uri");
+    expect_untried(fixture, HOOK_FAILED, "model_uri");
 }
 
 int main(void)
