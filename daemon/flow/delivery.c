@@ -96,7 +96,6 @@ static void on_run_ended(void *arg, bool begun)
 static void run_step(struct delivery *delivery, struct step *step)
 {
     const struct delivery_context *context = delivery->context;
-    bool by_project = hook_settings(step->hook)->serialize == HOOK_SERIALIZE_PROJECT;
 
     delivery->step = step;
     delivery_own_set_state(delivery, DELIVERY_STEPPING);
@@ -107,7 +106,7 @@ static void run_step(struct delivery *delivery, struct step *step)
             .settings = run_settings,
             .message = &delivery->message,
             .step = step,
-            .key = by_project ? event_field(delivery->event, "project_id") : NULL,
+            .key = event_field(delivery->event, "project_id"),
             .fields = run_fields,
             .may_begin = may_begin,
             .ended = on_run_ended,

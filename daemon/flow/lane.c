@@ -17,6 +17,7 @@
 struct ticket {
     struct lane *lane;
     unsigned parallel;
+    bool alone; /* of its key */
     char *key;
     lane_granted_fn *granted;
     void *arg;
@@ -43,13 +44,15 @@ struct lanes {
     struct timer timer; /* grants what became free, from the loop */
 };
 
-/* Whether another run of the same key is under way. */
-static bool key_is_taken(const struct lane *lane, const char *key)
+/* Whether another run of the same key is under way, and that matters. */
+static bool key_is_taken(const struct lane *lane, const struct ticket *ticket)
 {
-    const struct ticket *ticket;
+    const struct ticket *other;
 
-    TAILQ_FOREACH (ticket, &lane->turns, entry) {
-        if (key != NULL && str_equal_nocase(ticket->key, key))
+    if (!ticket->alone || ticket->key == NULL)
+        return false;
+    TAILQ_FOREACH (other, &lane->turns, entry) {
+        if (str_equal_nocase(other->key, ticket->key))
             return true;
     }
     return false;
@@ -58,7 +61,7 @@ static bool key_is_taken(const struct lane *lane, const char *key)
 static bool may_run(const struct lane *lane, const struct ticket *ticket)
 {
     return (ticket->parallel == 0 || lane->running < ticket->parallel) &&
-           !key_is_taken(lane, ticket->key);
+           !key_is_taken(lane, ticket);
 }
 
 static void give_turn(struct ticket *ticket)
@@ -74,7 +77,7 @@ static struct ticket *next_in_line(const struct lane *lane)
     struct ticket *ticket;
 
     TAILQ_FOREACH (ticket, &lane->waiting, entry) {
-        if (!key_is_taken(lane, ticket->key))
+        if (!key_is_taken(lane, ticket))
             return ticket;
     }
     return NULL;
@@ -156,13 +159,17 @@ bool lanes_is_broken(const struct lanes *lanes, const char *hook)
     return false;
 }
 
-bool lane_enter(struct lane *lane, unsigned parallel, const char *key, lane_granted_fn *granted,
+bool lane_enter(struct lane *lane, const struct lane_claim *claim, lane_granted_fn *granted,
                 void *arg, struct ticket **ret_ticket)
 {
     struct ticket *ticket = xcalloc(1, sizeof(*ticket));
 
-    *ticket = (struct ticket){.lane = lane, .parallel = parallel, .granted = granted, .arg = arg};
-    ticket->key = xstrdup(key);
+    *ticket = (struct ticket){.lane = lane,
+                              .parallel = claim->parallel,
+                              .alone = claim->alone,
+                              .granted = granted,
+                              .arg = arg};
+    ticket->key = xstrdup(claim->key);
     *ret_ticket = ticket;
     /* Nobody overtakes those who wait for a free place; who waits for a key only is overtaken. */
     if (may_run(lane, ticket) && next_in_line(lane) == NULL) {

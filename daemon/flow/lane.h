@@ -2,7 +2,8 @@
 /*
  * A hook's way through: how many runs at once, never two of one key when runs are serialised, and
  * whether the hook is broken (this machine's fault) and for how long to leave it alone. Lanes are
- * kept by hook name, so that a reload does not let a `parallel: 1` hook run twice.
+ * kept by hook name, so that a reload does not let a `parallel: 1` hook run twice, nor one that is
+ * serialised from now on beside a run that was not.
  */
 #ifndef FLOW_LANE_H
 #define FLOW_LANE_H
@@ -27,10 +28,17 @@ bool lanes_is_broken(const struct lanes *lanes, const char *hook);
 
 typedef void lane_granted_fn(void *arg);
 
-/* Asks for a turn among `parallel` (0: no bound), and, with a key, never beside another run of that
- * key. key is copied; case does not matter. *ret_ticket is set at once; true means the turn is now, false that granted will
- * fire later, from the loop. */
-bool lane_enter(struct lane *lane, unsigned parallel, const char *key, lane_granted_fn *granted,
+/* What a run asks for. Its key is told even if it does not mind company of that key now: after a reload another
+ * may. */
+struct lane_claim {
+    unsigned parallel; /* beside fewer runs than this; 0: any number */
+    const char *key;   /* copied; case does not matter; may be NULL */
+    bool alone;        /* never beside another run of its key */
+};
+
+/* Asks for a turn. *ret_ticket is set at once; true means the turn is now, false that granted will fire later,
+ * from the loop. */
+bool lane_enter(struct lane *lane, const struct lane_claim *claim, lane_granted_fn *granted,
                 void *arg, struct ticket **ret_ticket);
 /* Hands a ticket back, whether its turn had come or not. NULL is fine. */
 void lane_leave(struct ticket *ticket);

@@ -99,14 +99,6 @@ static void on_turn(void *arg)
         hook_run_start(telling->hook, &telling->notice->message, 1, on_run_done, telling);
 }
 
-/* What must not run twice at once; NULL when the hook does not mind. */
-static const char *key_of(const struct telling *telling)
-{
-    bool by_project = hook_settings(telling->hook)->serialize == HOOK_SERIALIZE_PROJECT;
-
-    return by_project ? event_field(telling->notice->event, "project_id") : NULL;
-}
-
 /* Collects the hooks that name the event. */
 static void choose(struct notice *notice)
 {
@@ -142,9 +134,14 @@ struct notice *notice_start(struct lanes *lanes, struct generation *generation,
     }
     for (unsigned i = 0; i < notice->count; i++) {
         struct telling *telling = &notice->tellings[i];
-        struct lane *lane = lanes_get(lanes, hook_settings(telling->hook)->name);
+        const struct hook_settings *settings = hook_settings(telling->hook);
+        const struct lane_claim claim = {
+            .parallel = hook_parallel(telling->hook),
+            .key = event_field(notice->event, "project_id"),
+            .alone = settings->serialize == HOOK_SERIALIZE_PROJECT,
+        };
 
-        if (lane_enter(lane, hook_parallel(telling->hook), key_of(telling), on_turn, telling,
+        if (lane_enter(lanes_get(lanes, settings->name), &claim, on_turn, telling,
                        &telling->ticket))
             on_turn(telling);
     }

@@ -165,11 +165,16 @@ void run_start(const struct run_spec *spec, struct run **ret_run)
 {
     struct run *run = xcalloc(1, sizeof(*run));
     struct hook *hook = spec->step->hook;
+    const struct lane_claim claim = {
+        .parallel = hook_parallel(hook),
+        .key = spec->key,
+        .alone = hook_settings(hook)->serialize == HOOK_SERIALIZE_PROJECT,
+    };
 
     run->spec = *spec;
     run->lane = lanes_get(spec->lanes, hook_settings(hook)->name);
     *ret_run = run;
-    if (lane_enter(run->lane, hook_parallel(hook), spec->key, take_turn, run, &run->ticket))
+    if (lane_enter(run->lane, &claim, take_turn, run, &run->ticket))
         take_turn(run);
 }
 

@@ -22,7 +22,7 @@ struct run_spec {
     struct lanes *lanes;
     const struct hook_message *message;
     struct step *step;
-    const char *key; /* never beside another run of it; NULL: any */
+    const char *key; /* the project: a hook may be serialised by it; may be NULL */
     /* Fields that tell which message and hook a line of the log is about. */
     const struct log_field *(*fields)(void *arg, const char *outcome);
     /* The queue's settings, asked for when the hook has ended. */

@@ -142,6 +142,27 @@ def test_new_hooks_work_at_once_and_a_running_one_ends_undisturbed(queue, script
     assert not scripts.runs("fresh", message)
 
 
+def test_a_hook_that_is_serialised_from_now_on_waits_for_what_runs(fake, scripts, daemon):
+    # given a hook that runs for a message, without minding its project
+    queue = fake.queue()
+    command, hold = held(scripts, "one")
+    project = "6c4a1b52-0a3e-4f0e-9a6e-3d8f5f0a1b2c"
+    config = {"queues": [queue.config()], "hooks": [exec_hook("one", "*", command, parallel=4)]}
+    running = daemon(config)
+    first = queue.post(messages.training(project=project))
+    wait_until(lambda: scripts.runs("one", first), 10, "the hook to run")
+    # when a reload serialises it, and a message of that project comes, and then one of another
+    running.reload({**config, "hooks": [exec_hook("one", "*", command, parallel=4, serialize="project")]})
+    second = queue.post(messages.training(project=project))
+    other = queue.post(messages.training())
+    wait_until(lambda: scripts.runs("one", other), 10, "the other project's message to be served")
+    # then the project's second waits for its first
+    assert not scripts.runs("one", second)
+    hold.unlink()
+    wait_until(queue.is_empty, 10, "the queue to be empty")
+    assert scripts.most_at_once(lambda run: run.message in (first, second)) == 1
+
+
 def test_a_hook_that_is_gone_is_not_told_of_as_broken(fake, scripts, daemon):
     # given a message whose first of two hooks runs, and a second whose program is missing
     queue = fake.queue()

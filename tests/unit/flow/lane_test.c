@@ -62,13 +62,20 @@ static void on_granted(void *arg)
         leave(entry);
 }
 
+static bool claim(struct fixture *fixture, struct entry *entry, char name,
+                  const struct lane_claim *claim)
+{
+    *entry = (struct entry){.fixture = fixture, .name = name};
+    entry->has_turn = lane_enter(fixture->lane, claim, on_granted, entry, &entry->ticket);
+    assert_non_null(entry->ticket);
+    return entry->has_turn;
+}
+
 static bool enter(struct fixture *fixture, struct entry *entry, char name, unsigned parallel,
                   const char *key)
 {
-    *entry = (struct entry){.fixture = fixture, .name = name};
-    entry->has_turn = lane_enter(fixture->lane, parallel, key, on_granted, entry, &entry->ticket);
-    assert_non_null(entry->ticket);
-    return entry->has_turn;
+    return claim(fixture, entry, name,
+                 &(struct lane_claim){.parallel = parallel, .key = key, .alone = key != NULL});
 }
 
 static void expect_order(struct fixture *fixture, const char *order)
@@ -166,6 +173,24 @@ static void a_key_is_copied(void **state)
     leave(&a);
     expect_order(fixture, "b");
     leave(&b);
+}
+
+static void who_wants_to_be_alone_waits_for_those_who_did_not(void **state)
+{
+    const struct lane_claim any = {.key = "one"}, alone = {.key = "one", .alone = true};
+    struct fixture *fixture = *state;
+    struct entry a, b, c;
+
+    assert_true(claim(fixture, &a, 'a', &any));
+    assert_true(claim(fixture, &b, 'b', &any));
+    assert_false(claim(fixture, &c, 'c', &alone));
+    leave(&a);
+    expect_order(fixture, "");
+    leave(&b);
+    expect_order(fixture, "c");
+    assert_true(claim(fixture, &a, 'a', &any));
+    leave(&a);
+    leave(&c);
 }
 
 static void keys_and_places_hold_together(void **state)
@@ -310,6 +335,7 @@ int main(void)
         TEST(nobody_slips_in_before_those_who_wait),
         TEST(one_key_runs_once_at_a_time),
         TEST(a_key_is_copied),
+        TEST(who_wants_to_be_alone_waits_for_those_who_did_not),
         TEST(keys_and_places_hold_together),
         TEST(who_waits_may_leave),
         TEST(a_wider_lane_after_a_reload_does_not_starve_who_waits),
