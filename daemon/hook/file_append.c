@@ -19,12 +19,27 @@
 
 /* --- opening --- */
 
+/* What has no disk need not be readable to us; a file must be, for lines to be looked for. */
+static int open_to_write(const struct file_append *file)
+{
+    struct stat st;
+    int fd = open(file->path, O_WRONLY | OPEN_FLAGS);
+
+    if (fd < 0 || (fstat(fd, &st) == 0 && !S_ISREG(st.st_mode)))
+        return fd;
+    close(fd);
+    errno = EACCES;
+    return -1;
+}
+
 static int open_or_make(const struct file_append *file, bool *ret_made)
 {
     const int flags = O_RDWR | OPEN_FLAGS;
     int fd = open(file->path, flags);
 
     *ret_made = fd < 0 && errno == ENOENT;
+    if (fd < 0 && errno == EACCES)
+        return open_to_write(file);
     if (!*ret_made)
         return fd;
     fd = open(file->path, flags | O_CREAT | O_EXCL, file->mode);

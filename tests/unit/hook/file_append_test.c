@@ -574,6 +574,46 @@ static void a_pipe_gets_the_line_once_somebody_reads_it(void **state)
     assert_int_equal(disk.data_syncs + disk.directory_syncs, 0);
 }
 
+/* Runs the hook without root's rights. */
+static void expect_line_by_nobody(struct fixture *fixture, enum hook_outcome wanted,
+                                  const char *text)
+{
+    assert_int_equal(chmod(fixture->directory, 0755), 0);
+    assert_int_equal(seteuid(65534), 0);
+    expect_line(fixture, "a", 1, wanted, text);
+    assert_int_equal(seteuid(0), 0);
+}
+
+static void a_pipe_that_is_not_ours_to_read_gets_the_line(void **state)
+{
+    struct fixture *fixture = *state;
+    autofree char *path = path_of(fixture, "pipe");
+
+    if (geteuid() != 0)
+        skip();
+    make_pipe(fixture);
+    assert_int_equal(chmod(path, 0622), 0);
+    autoclose int reader = open_reader(fixture);
+    expect_line_by_nobody(fixture, HOOK_DONE, NULL);
+    autofree char *text = drain(reader);
+    autofree char *line = line_of(fixture, "a");
+    assert_string_equal(text, line);
+}
+
+static void a_file_that_is_not_ours_to_read_gets_none(void **state)
+{
+    struct fixture *fixture = *state;
+    autofree char *path = path_of(fixture, "events.jsonl");
+
+    if (geteuid() != 0)
+        skip();
+    write_named(fixture, "events.jsonl", "");
+    assert_int_equal(chmod(path, 0622), 0);
+    given_hook(fixture, LINES_HOOK);
+    expect_line_by_nobody(fixture, HOOK_HOST_FAULT, "Permission denied");
+    expect_file(fixture, "");
+}
+
 static void a_pipe_whose_reader_sleeps_holds_nothing_up_and_loses_nothing(void **state)
 {
     struct fixture *fixture = *state;
@@ -665,6 +705,8 @@ int main(void)
         DISK_TEST(of_many_repeated_lines_only_the_missing_one_is_written),
         DISK_TEST(no_batch_is_longer_than_what_is_searched),
         DISK_TEST(a_pipe_gets_the_line_once_somebody_reads_it),
+        DISK_TEST(a_pipe_that_is_not_ours_to_read_gets_the_line),
+        DISK_TEST(a_file_that_is_not_ours_to_read_gets_none),
         DISK_TEST(a_pipe_whose_reader_sleeps_holds_nothing_up_and_loses_nothing),
         DISK_TEST(a_line_that_a_pipe_took_half_of_gets_its_end),
         DISK_TEST(a_device_is_not_synced),
