@@ -65,9 +65,19 @@ static const struct config_row rows[] = {
      .min = 0200,
      .max = 0777,
      .help = "Permissions of a new file, whatever the umask; an old file keeps "
-             "its own."},
+             "its own. With path, its owner reads and writes it."},
     {.name = NULL},
 };
+
+/* Each batch opens its file anew, and may look for its lines there. */
+static void check_mode(const struct settings *settings, const struct node *map,
+                       struct mistakes *mistakes)
+{
+    /* What is no mode was said already. */
+    if (settings->mode != 0 && (settings->mode & 0600) != 0600)
+        mistakes_at_key(mistakes, map, "mode",
+                        "mode: with path, the owner reads and writes the file, as in \"0600\"");
+}
 
 /* A name that leaves its directory, or may, would send every message to poison. */
 static void check_name(const struct settings *settings, const struct node *at,
@@ -99,6 +109,8 @@ static void check_table(void *object, const struct node *map, struct mistakes *m
                     "name: \"{event}-{message_id}.json\"");
     else if (each)
         check_name(settings, name, mistakes);
+    else
+        check_mode(settings, map, mistakes);
 }
 
 struct run {

@@ -182,6 +182,8 @@ static void mistakes_in_a_file_are_told(void **state)
     expect_mistake("{name: a, on: '*', file: {directory: /b, name: '{model_uri}'}}", "model_uri");
     expect_mistake("{name: a, on: '*', file: {directory: /b, name: '{nam}'}}", "{nam}");
     expect_mistake("{name: a, on: '*', file: {path: /b, mode: '0040'}}", "mode");
+    expect_mistake("{name: a, on: '*', file: {path: /b, mode: '0220'}}", "reads and writes");
+    expect_mistake("{name: a, on: '*', file: {path: /b, mode: '0444'}}", "reads and writes");
 }
 
 static void mistakes_in_a_syslog_are_told(void **state)
