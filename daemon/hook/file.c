@@ -266,8 +266,8 @@ static void *create(const struct hook_context *context, const char *name, const 
 
     (void)name;
     file->append = (struct file_append){.path = settings->path, .mode = (mode_t)settings->mode};
-    file->each =
-        (struct file_each){.directory = settings->directory, .mode = (mode_t)settings->mode};
+    file->each = (struct file_each){
+        .directory = settings->directory, .mode = (mode_t)settings->mode, .fd = -1};
     file->worker = context->worker;
     file->job = (struct worker_job){.run = job_run, .done = job_done, .arg = file};
     timer_init(&file->gather, context->loop, on_gathered, file);

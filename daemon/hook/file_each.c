@@ -75,7 +75,7 @@ static bool fill(int fd, mode_t mode, const struct buf *text)
            fsync(fd) == 0;
 }
 
-bool file_each_write(const struct file_each *each, const char *name, const struct buf *text,
+bool file_each_write(struct file_each *each, const char *name, const struct buf *text,
                      struct err *err)
 {
     autofree char *hidden = temporary_name();
@@ -85,14 +85,22 @@ bool file_each_write(const struct file_each *each, const char *name, const struc
 
     if (fd < 0)
         return file_disk_fail(err, "make", temporary);
-    if (fill(fd, each->mode, text) && rename(temporary, path) == 0)
+    if (fill(fd, each->mode, text) && rename(temporary, path) == 0) {
+        alloc_close_slot(&each->fd);
+        each->fd = fd;
+        fd = -1; /* NOLINT: given away, so that its cleanup leaves it open */
         return true;
+    }
     file_disk_fail(err, "write", path);
     unlink(temporary);
     return false;
 }
 
-bool file_each_sync(const struct file_each *each, struct err *err)
+bool file_each_sync(struct file_each *each, struct err *err)
 {
-    return file_disk_sync_directory(each->directory, -1, err);
+    bool good = file_disk_sync_directory(each->directory, each->fd, err);
+
+    alloc_close_slot(&each->fd);
+    each->fd = -1;
+    return good;
 }

@@ -74,6 +74,25 @@ static void names_that_could_not_be_synced_are_not_done(void **state)
     expect_whole(fixture, "out/message-1.json", "message-1");
 }
 
+static void a_directory_that_may_only_be_entered_is_good_enough(void **state)
+{
+    struct fixture *fixture = *state;
+    autofree char *path = path_of(fixture, "out");
+
+    if (geteuid() != 0)
+        skip();
+    make_out(fixture);
+    assert_int_equal(chmod(path, 0333), 0);
+    assert_int_equal(chmod(fixture->directory, 0755), 0);
+    assert_int_equal(seteuid(65534), 0);
+    struct outcome outcome;
+    run_hook(fixture, &outcome);
+    assert_int_equal(seteuid(0), 0);
+    assert_int_equal(outcome.result.outcome, HOOK_DONE);
+    expect_whole(fixture, "out/message-1.json", "message-1");
+    outcome_done(&outcome);
+}
+
 static void a_write_that_is_cut_short_leaves_nothing(void **state)
 {
     struct fixture *fixture = *state;
@@ -139,6 +158,7 @@ int main(void)
         DISK_TEST(what_is_done_survives_a_power_loss),
         DISK_TEST(a_file_that_could_not_be_synced_is_not_there),
         DISK_TEST(names_that_could_not_be_synced_are_not_done),
+        DISK_TEST(a_directory_that_may_only_be_entered_is_good_enough),
         DISK_TEST(a_write_that_is_cut_short_leaves_nothing),
         DISK_TEST(what_a_crash_left_behind_is_swept_away),
         DISK_TEST(only_old_files_of_ours_are_swept_away),
