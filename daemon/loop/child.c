@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "loop/loop.h"
 #include "loop/roster.h"
 #include "loop/spawn.h"
@@ -273,6 +274,20 @@ static bool group_lives(const struct child *child)
     return kill(-child->process.pid, 0) == 0 || errno == EPERM;
 }
 
+/* KILL to what is left of its group. Another user's processes, as those of sudo, may be beyond our reach. */
+static void kill_group(const struct child *child)
+{
+    const struct log_field fields[] = {
+        {"hook", child->spec.hook}, {"message_id", child->spec.message_id}, {NULL, NULL}};
+
+    if (kill(-child->process.pid, SIGKILL) == 0 || errno == ESRCH)
+        return;
+    log_err(fields,
+            "process group %d can not be ended: %s (root, or CAP_KILL, is needed); it lives on "
+            "past its time",
+            (int)child->process.pid, strerror(errno));
+}
+
 /* The process that we told to end has ended, and is reaped. Those whom it left in its group have the
  * rest of the grace. */
 static void await_group(struct child *child)
@@ -284,7 +299,7 @@ static void await_group(struct child *child)
         timer_set(&child->timer, min_of(left_ms, GROUP_LOOK_MS));
         return;
     }
-    kill(-child->process.pid, SIGKILL);
+    kill_group(child);
     child->state = CHILD_KILLED;
     child_exited(child, child->status);
 }
@@ -379,7 +394,7 @@ static void on_timer(void *arg)
         break;
     case CHILD_ENDING:
         child->state = CHILD_KILLED;
-        kill(-child->process.pid, SIGKILL);
+        kill_group(child);
         break;
     case CHILD_LEFT:
         await_group(child);

@@ -34,7 +34,7 @@ struct child_spec {
     const char *hook; /* for the roster: what runs it, and for which message; both may be NULL */
     const char *message_id;
     int64_t timeout_ms;   /* then the group gets TERM */
-    int64_t grace_ms;     /* from TERM to KILL */
+    int64_t grace_ms;     /* from TERM to KILL; a group that may not be killed is logged */
     int64_t output_limit; /* bytes of output passed on; the rest is read and dropped */
     size_t line_limit;    /* a longer line is passed on in parts */
 };

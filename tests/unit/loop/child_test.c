@@ -4,9 +4,23 @@
 
 #include <errno.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "base/log.h"
+
 #define BIG_BYTES (200 * 1024)
+
+/* What kill fails with; 0: nothing. */
+static int kill_errno;
+
+int kill(pid_t pid, int number)
+{
+    if (kill_errno == 0)
+        return (int)syscall(SYS_kill, pid, number);
+    errno = kill_errno;
+    return -1;
+}
 
 /* --- how it ends --- */
 
@@ -82,6 +96,36 @@ static void run_timed_out(struct run *run, struct fixture *fixture, const char *
         assert_true(timeout_ms < DEADLINE_MS / 4);
         run_done(run);
     }
+}
+
+static unsigned errors_logged;
+
+static void note_error(enum log_level level, const char *text, const struct log_field *fields)
+{
+    assert_int_equal(level, LOG_LEVEL_ERR);
+    assert_non_null(strstr(text, "can not be ended: Operation not permitted"));
+    assert_string_equal(fields[0].value, "deploy");
+    errors_logged++;
+}
+
+static void who_may_not_be_killed_is_told_of(void **state)
+{
+    struct run run;
+
+    errors_logged = 0;
+    log_set_sink(note_error);
+    run_shell(&run, *state, "exec sleep 0.4");
+    run.spec.hook = "deploy";
+    run.spec.timeout_ms = 50;
+    run.spec.grace_ms = 50;
+    kill_errno = EPERM;
+    run_whole(&run);
+    kill_errno = 0;
+    log_set_sink(NULL);
+    assert_int_equal(run.result.end, CHILD_TIMED_OUT);
+    assert_true(run.result.duration_ms >= 400 - GRAIN_MS);
+    assert_int_equal(errors_logged, 1);
+    run_done(&run);
 }
 
 static void who_ignores_term_is_killed_after_the_grace(void **state)
@@ -903,6 +947,7 @@ int main(void)
         TEST(a_signal_that_we_did_not_send_is_told),
         TEST(a_term_from_elsewhere_is_a_signal_and_no_stop),
         TEST(a_timeout_ends_it),
+        TEST(who_may_not_be_killed_is_told_of),
         TEST(who_ignores_term_is_killed_after_the_grace),
         TEST(a_timeout_stays_one_when_the_script_answers_with_zero),
         TEST(a_stop_that_the_script_answers_with_zero_is_an_exit),
