@@ -17,6 +17,20 @@
 /* getpwnam_r and its kin fill a buffer of ours. */
 #define LOOKUP_BYTES ((size_t)1024 * 1024) /* groups of a directory service can be large */
 
+/* There may be more of them at each call: somebody may just get another. */
+static void find_groups(const struct passwd *user, struct account *account)
+{
+    int room, got;
+
+    do {
+        room = account->group_count;
+        account->groups = xreallocarray(account->groups, (size_t)room + 1, sizeof(gid_t));
+        got = getgrouplist(user->pw_name, user->pw_gid, account->groups, &account->group_count);
+    } while (got < 0 && account->group_count > room);
+    if (got < 0)
+        account->group_count = 0;
+}
+
 static bool find_user(const char *user, struct account *account, struct err *err)
 {
     struct passwd entry, *found = NULL;
@@ -34,10 +48,7 @@ static bool find_user(const char *user, struct account *account, struct err *err
     account->uid = found->pw_uid;
     account->gid = found->pw_gid;
     account->home = xstrdup(found->pw_dir);
-    /* The first call tells how many there are. */
-    getgrouplist(found->pw_name, found->pw_gid, NULL, &account->group_count);
-    account->groups = xcalloc((size_t)account->group_count + 1, sizeof(gid_t));
-    getgrouplist(found->pw_name, found->pw_gid, account->groups, &account->group_count);
+    find_groups(found, account);
     return true;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Users and groups by name and number, from the machine's own tables. */
+#include <grp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,6 +17,36 @@ static void find(const char *user, const char *group, struct account *ret_accoun
 
     if (!account_find(user, group, ret_account, &err))
         fail_msg("%s", err.text);
+}
+
+/* A user who gets one more group at each look, until there are `most`; 0: nobody is in any. */
+static int groups_now, groups_most;
+
+int getgrouplist(const char *user, gid_t group, gid_t *groups, int *count)
+{
+    int room = *count;
+
+    (void)user;
+    groups_now = groups_now < groups_most ? groups_now + 1 : groups_most;
+    *count = groups_now + 1;
+    for (int i = 0; i < *count && i < room; i++)
+        groups[i] = group + (gid_t)i;
+    return *count > room ? -1 : *count;
+}
+
+static void a_user_who_joins_groups_meanwhile_gets_those_that_were_read(void **state)
+{
+    struct account account;
+
+    (void)state;
+    groups_now = 0;
+    groups_most = 5;
+    find("nobody", NULL, &account);
+    assert_in_range(account.group_count, 1, 6);
+    for (int i = 0; i < account.group_count; i++)
+        assert_int_equal(account.groups[i], account.gid + (gid_t)i);
+    groups_most = 0;
+    account_done(&account);
 }
 
 static void nobody_named_is_ourselves(void **state)
@@ -142,6 +173,7 @@ static void root_may_become_anybody(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_user_who_joins_groups_meanwhile_gets_those_that_were_read),
         cmocka_unit_test(nobody_named_is_ourselves),
         cmocka_unit_test(our_home_is_known_without_the_environment),
         cmocka_unit_test(a_user_comes_with_group_groups_and_home),
