@@ -14,13 +14,15 @@
 /* EXCLUSIVE comes before WAL: then there is no shared memory file, and no other process can look in
  * between. A log that was left goes into the file and is synced with it: it may hold what was
  * written but never synced, and counts as committed all the same. Half a megabyte of pages is far more
- * than a busy ledger touches. */
+ * than a busy ledger touches. The log goes into the file at each hundred pages: on a full disk that needs
+ * room for no more than those, and costs one sync more in ten; a long log would fill a small disk itself. */
 static const char pragmas[] = "PRAGMA locking_mode = EXCLUSIVE;"
                               "PRAGMA journal_mode = WAL;"
                               "PRAGMA synchronous = FULL;"
                               "PRAGMA wal_checkpoint = TRUNCATE;"
+                              "PRAGMA wal_autocheckpoint = 100;"
                               "PRAGMA cache_size = -512;"
-                              "PRAGMA journal_size_limit = 8388608;"
+                              "PRAGMA journal_size_limit = 1048576;"
                               "PRAGMA temp_store = MEMORY;";
 
 /* Of a file that nothing relies on yet: it needs no journal, and one sync when it is whole. */

@@ -703,6 +703,24 @@ static void a_full_disk_mends(void **state)
     assert_int_equal(fixture->works, 1);
 }
 
+static void its_log_does_not_fill_a_small_disk(void **state)
+{
+    struct fixture *fixture = *state;
+    char id[32];
+
+    stop(fixture);
+    if (!mount_small(&fixture->place, 1024))
+        skip();
+    assert_true(start(fixture));
+    for (unsigned i = 0; i < 400; i++) {
+        snprintf(id, sizeof(id), "id-%u", i);
+        given_step(fixture, id, "a");
+    }
+    stop(fixture);
+    unmount_small(&fixture->place);
+    assert_int_equal(fixture->broken, 0);
+}
+
 static void a_disk_that_is_bad_at_the_start_mends(void **state)
 {
     struct fixture *fixture = *state;
@@ -906,6 +924,7 @@ int main(void)
         TEST(when_a_sync_fails_all_waits_and_is_written_in_order),
         TEST(a_receipt_that_a_bad_disk_sees_counts_once),
         TEST(a_full_disk_mends),
+        TEST(its_log_does_not_fill_a_small_disk),
         TEST(a_disk_that_is_bad_at_the_start_mends),
         TEST(a_disk_that_is_bad_at_the_end_is_told_and_ends),
         TEST(a_second_one_is_refused),
