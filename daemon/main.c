@@ -196,7 +196,8 @@ static void interrupt(struct daemon *daemon)
 {
     log_warning(NULL, "stop_timeout has passed; ending the hooks that still run");
     daemon->phase = PHASE_INTERRUPTING;
-    /* From here a hook has its grace, a request its time-out; a disk that hangs needs a second TERM. */
+    /* From here a hook has its grace, then a message's last requests their time (flow/ending); a disk that
+     * hangs needs a second TERM. */
     flow_interrupt(daemon->flow);
     systemd_stopping(children_grace_ms(daemon->children) + SETTLING_MS);
     stop_if_idle(daemon);

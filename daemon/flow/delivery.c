@@ -334,6 +334,7 @@ void delivery_free(struct delivery *delivery)
     waits_leave(&delivery->wait);
     notice_free(delivery->notice);
     renewal_done(&delivery->renewal);
+    timer_done(&delivery->deadline);
     ledger_cancel(delivery->op);
     run_cancel(delivery->run);
     ledger_entry_free(delivery->entry);
@@ -490,8 +491,8 @@ void delivery_interrupt(struct delivery *delivery)
     delivery->interrupted = true;
     if (delivery->notice != NULL) {
         notice_stop(delivery->notice);
-    } else if (delivery->settle != NULL) {
-        settle_hurry(delivery->settle);
+    } else if (delivery->state == DELIVERY_SETTLING) {
+        ending_hurry(delivery);
     } else if (delivery->state == DELIVERY_WAITING) {
         stop_waiting(delivery);
     } else if (is_idle(delivery)) {

@@ -19,6 +19,7 @@
 #include "flow/settle.h"
 #include "flow/waits.h"
 #include "hook/hook.h"
+#include "loop/timer.h"
 
 struct event;
 struct ledger_entry;
@@ -61,6 +62,8 @@ struct delivery {
 
     struct settle *settle;
     struct settle_spec settle_spec; /* what to do once no renewal is under way */
+    struct timer deadline;          /* of the last requests at a stop; made when it is needed */
+    bool is_cut;                    /* it has passed */
     struct poisoning poisoning;
     struct notice *notice; /* after the poison record is stored */
     enum delivery_end end;

@@ -16,6 +16,11 @@
 #include "flow/update_right.h"
 #include "store/ledger.h"
 
+/* At a stop: what all requests on a message may take together. Less than what main.c asks the service manager
+ * for. */
+#define LAST_LEAST_MS 2000
+#define LAST_MOST_MS  40000
+
 void ending_finish(struct delivery *delivery, enum delivery_end end)
 {
     const struct delivery_context *context = delivery->context;
@@ -177,7 +182,10 @@ static void unpoisoned(struct delivery *delivery, const struct err *err)
         ending_settle(delivery, SETTLE_POISON, 0, DELIVERY_POISONED);
         return;
     }
-    keep_poisonous(delivery, setbacks_poison_failed(context->setbacks, err));
+    if (delivery->is_cut)
+        give_up(delivery, err);
+    else
+        keep_poisonous(delivery, setbacks_poison_failed(context->setbacks, err));
 }
 
 /* The service does not let us hide it. If that is all that it does not, there is another way. */
@@ -291,6 +299,39 @@ static void send_settlement(struct delivery *delivery)
         settle_hurry(delivery->settle);
 }
 
+/* The time for it is over. */
+static void on_deadline(void *arg)
+{
+    struct delivery *delivery = arg;
+    struct err err;
+
+    delivery->is_cut = true;
+    if (delivery->settle != NULL) {
+        settle_cut(delivery->settle);
+        return;
+    }
+    err_set(&err, ERR_NETWORK, "no time left to wait for its renewal");
+    give_up(delivery, &err);
+}
+
+/* One for all requests that are still to come, and for a renewal that is waited for. */
+static void set_deadline(struct delivery *delivery)
+{
+    int64_t two_ms = 2 * delivery_own_request_timeout(delivery);
+
+    if (delivery->deadline.handle != NULL)
+        return;
+    timer_init(&delivery->deadline, delivery->context->loop, on_deadline, delivery);
+    timer_set(&delivery->deadline, min_of(max_of(two_ms, LAST_LEAST_MS), LAST_MOST_MS));
+}
+
+void ending_hurry(struct delivery *delivery)
+{
+    set_deadline(delivery);
+    if (delivery->settle != NULL)
+        settle_hurry(delivery->settle);
+}
+
 /* Whether the message's life is about to end, or ends with a lease that can not be cut short. */
 static bool is_last_try(const struct delivery *delivery)
 {
@@ -323,6 +364,8 @@ void ending_settle(struct delivery *delivery, enum settle_what what, int64_t hid
     };
     delivery->end = end;
     delivery_own_set_state(delivery, DELIVERY_SETTLING);
+    if (delivery->interrupted)
+        set_deadline(delivery);
     if (renewal_stop(&delivery->renewal))
         send_settlement(delivery);
     if (first)

@@ -27,6 +27,9 @@ void ending_settle(struct delivery *delivery, enum settle_what what, int64_t hid
                    enum delivery_end end);
 /* The renewal that they waited for has ended; err as in a completion. */
 void ending_go_on(struct delivery *delivery, const struct err *err);
+/* We are stopping: the last requests, under way or to come, are not repeated, and have little time. May end
+ * the delivery. */
+void ending_hurry(struct delivery *delivery);
 
 /* Into poison, for that reason; step, which may be NULL, is the one to blame. */
 void ending_poison(struct delivery *delivery, const char *reason, const struct step *step);

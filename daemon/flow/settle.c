@@ -26,6 +26,7 @@ struct settle {
     struct settle_spec spec;
     enum settle_state state;
     bool hurried;     /* no more tries */
+    bool is_cut;      /* nor waits for answers */
     unsigned deletes; /* sent */
     struct queue_call *call;
     struct storing *storing;
@@ -73,6 +74,16 @@ static void again(struct settle *settle, const struct err *err)
     settle->spec.failed(settle->arg, err, delay_ms);
 }
 
+static void give_up(struct settle *settle)
+{
+    struct err err;
+
+    err_set(&err, ERR_NETWORK, "no time left to %s",
+            timer_is_set(&settle->timer) ? "try again" : "wait for an answer");
+    queue_call_cancel(take(settle->call));
+    finish(settle, SETTLE_GIVEN_UP, &err);
+}
+
 /* A delete that was sent twice and finds nothing has done its work the first time, unless another
  * reader can have had the message meanwhile, or the receipt is void: the service says the same then. */
 static void found_gone(struct settle *settle)
@@ -116,7 +127,10 @@ static bool must_spool(const struct settle *settle, const struct err *err)
 static void end(struct settle *settle)
 {
     settle->state = STATE_ENDING;
-    send_request(settle);
+    if (settle->is_cut)
+        give_up(settle);
+    else
+        send_request(settle);
 }
 
 /* Nowhere to put it: both reasons count. */
@@ -223,13 +237,31 @@ struct settle *settle_start(const struct settle_spec *spec, settle_done_fn *done
 
 void settle_hurry(struct settle *settle)
 {
-    struct err err;
-
     settle->hurried = true;
-    if (!timer_is_set(&settle->timer))
+    if (timer_is_set(&settle->timer))
+        give_up(settle);
+}
+
+void settle_cut(struct settle *settle)
+{
+    settle->hurried = settle->is_cut = true;
+    switch (settle->state) {
+    case STATE_PUTTING:
+        if (!settle->spec.expiring) {
+            give_up(settle);
+            return;
+        }
+        storing_cancel(take(settle->storing));
+        err_set(&settle->refusal, ERR_NETWORK, "no time left to wait for an answer");
+        settle->state = STATE_SPOOLING;
+        send_request(settle);
         return;
-    err_set(&err, ERR_NETWORK, "no time left to try again");
-    finish(settle, SETTLE_GIVEN_UP, &err);
+    case STATE_SPOOLING: /* a disk that does not answer keeps us anyway */
+        return;
+    case STATE_ENDING:
+        give_up(settle);
+        return;
+    }
 }
 
 void settle_came_again(struct settle *settle)

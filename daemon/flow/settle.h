@@ -63,6 +63,9 @@ void settle_hurry(struct settle *settle);
 /* The message has come to us again: it was hidden, though no answer said so, and its receipt is void. A hide
  * that waits for another try ends as SETTLE_LOST, from inside. */
 void settle_came_again(struct settle *settle);
+/* Waits for no answer any more. A record that is to be put before its message expires goes into the spool
+ * instead; else it ends as SETTLE_GIVEN_UP, from inside. */
+void settle_cut(struct settle *settle);
 void settle_cancel(struct settle *settle);
 
 #endif

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from support import messages, process
+from support import faults, messages, process
 from support.daemon import exec_hook, run, write_config
 from support.queues import Queue
 from support.tap import Tap
@@ -127,6 +127,33 @@ def test_poison_that_is_settled_when_the_stop_is_over_is_told_to_nobody(queue, s
     assert [record["hook"] for record in queue.records()] == ["judge"]
     assert queue.is_empty() and not scripts.runs("note")
     assert running.logged("no hook is told of the poison")
+
+
+def test_the_last_requests_of_a_stop_have_one_deadline(fake, scripts, daemon):
+    # given a message that one hook has rejected and another keeps until a stop, and a service that takes long for each
+    # request, and longer and longer
+    def slow(answer):
+        def play(exchange):
+            if not exchange.wait_for_client(0.4):
+                answer(exchange)
+        return play
+
+    events = fake.queue()
+    running = daemon({"stop_timeout": "0s", "http": {"timeout": "1s"}, "queues": [events.config(lease="30s")], "hooks": [
+        exec_hook("judge", "training.*", scripts.recording("judge", "exit 65"), on_failure="continue"),
+        exec_hook("slow", "training.*", scripts.recording("slow", "trap 'exit 0' TERM; sleep 100 & wait"))]})
+    fake.answer("Put", slow(faults.error(404, "QueueNotFound")), times=1)
+    fake.answer("Create", slow(lambda exchange: exchange.send(exchange.perform())))
+    for operation in ("Put", "Update"):
+        fake.answer(operation, faults.silence)
+    events.post(messages.training())
+    wait_until(lambda: scripts.runs("slow"), 10, "the second hook to run")
+    # when the daemon is told to stop, and the second hook ends
+    status = running.terminate(20)
+    # then no request has its whole time-out after those before it, and nothing is lost
+    assert status == 0
+    assert running.logged("message can not be", "no time left to wait for an answer", "it will come again")
+    assert len(events.messages()) == 1
 
 
 def test_who_is_told_of_poison_has_the_time_of_a_stop_too(queue, scripts, daemon):
