@@ -139,6 +139,11 @@ static void on_read(void *arg, const struct spool_record *record, const struct e
         step(mover);
         return;
     }
+    if (mover->draining) { /* it begins nothing more */
+        spool_release(context->spool, record->name, false);
+        rest(mover);
+        return;
+    }
     mover->name = xstrdup(record->name);
     mover->text = xstrdup(record->text);
     mover->storing =
