@@ -355,6 +355,11 @@ const char *delivery_message_id(const struct delivery *delivery)
     return delivery->message.id;
 }
 
+unsigned delivery_dequeue_count(const struct delivery *delivery)
+{
+    return delivery->message.dequeue_count;
+}
+
 struct delivery_link *delivery_link(struct delivery *delivery)
 {
     return &delivery->link;

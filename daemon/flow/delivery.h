@@ -71,6 +71,8 @@ void delivery_begin(struct delivery *delivery);
 /* Forgets it without a word to the service: the message comes again. No hook may run. */
 void delivery_free(struct delivery *delivery);
 const char *delivery_message_id(const struct delivery *delivery);
+/* How often the service had handed it out when it came to us the last time. */
+unsigned delivery_dequeue_count(const struct delivery *delivery);
 /* The same message was delivered to us again while we have it: a fresh receipt. */
 void delivery_adopt(struct delivery *delivery, const struct queue_message *message,
                     int64_t asked_ms);
@@ -98,12 +100,14 @@ bool delivery_has_put(const struct delivery *delivery);
 /* It neither settles nor waits for a retry: it counts among the messages at once. */
 bool delivery_has_place(const struct delivery *delivery);
 
-/* For the owner's list. */
+/* For the owner's lists. */
 struct delivery_link {
     TAILQ_ENTRY(delivery_link) entry;
+    LIST_ENTRY(delivery_link) neighbour; /* where its message id is looked for */
     struct delivery *delivery;
 };
 TAILQ_HEAD(delivery_list, delivery_link);
+LIST_HEAD(delivery_bucket, delivery_link);
 struct delivery_link *delivery_link(struct delivery *delivery);
 
 #endif

@@ -10,6 +10,16 @@
 /* Messages that are being settled take no place among `parallel`, up to this many. */
 #define MAX_SETTLING 64
 
+/* FNV-1a. */
+static unsigned bucket_of(const char *message_id)
+{
+    uint32_t hash = 2166136261U;
+
+    for (const char *at = message_id; *at != '\0'; at++)
+        hash = (hash ^ (unsigned char)*at) * 16777619U;
+    return hash % IN_HAND_BUCKETS;
+}
+
 void in_hand_init(struct in_hand *in_hand, struct loop *loop, const struct waits_events *events,
                   void *arg)
 {
@@ -31,7 +41,10 @@ void in_hand_done(struct in_hand *in_hand)
 
 void in_hand_add(struct in_hand *in_hand, struct delivery *delivery)
 {
-    TAILQ_INSERT_TAIL(&in_hand->deliveries, delivery_link(delivery), entry);
+    struct delivery_link *link = delivery_link(delivery);
+
+    TAILQ_INSERT_TAIL(&in_hand->deliveries, link, entry);
+    LIST_INSERT_HEAD(&in_hand->buckets[bucket_of(delivery_message_id(delivery))], link, neighbour);
     in_hand->count++;
     if (delivery_has_place(delivery))
         in_hand->active++;
@@ -42,6 +55,7 @@ void in_hand_take_out(struct in_hand *in_hand, struct delivery *delivery)
     if (delivery_has_place(delivery))
         in_hand->active--;
     TAILQ_REMOVE(&in_hand->deliveries, delivery_link(delivery), entry);
+    LIST_REMOVE(delivery_link(delivery), neighbour);
     in_hand->count--;
 }
 
@@ -67,9 +81,9 @@ unsigned in_hand_room(const struct in_hand *in_hand, unsigned parallel)
 static struct delivery *find(const struct in_hand *in_hand, const char *message_id,
                              bool is_settling)
 {
-    struct delivery_link *link;
+    const struct delivery_link *link;
 
-    TAILQ_FOREACH (link, &in_hand->deliveries, entry) {
+    LIST_FOREACH (link, &in_hand->buckets[bucket_of(message_id)], neighbour) {
         if (delivery_is_settling(link->delivery) == is_settling &&
             strcmp(delivery_message_id(link->delivery), message_id) == 0)
             return link->delivery;
@@ -85,6 +99,18 @@ struct delivery *in_hand_find(const struct in_hand *in_hand, const char *message
 struct delivery *in_hand_find_settling(const struct in_hand *in_hand, const char *message_id)
 {
     return find(in_hand, message_id, true);
+}
+
+bool in_hand_has_seen(const struct in_hand *in_hand, const char *message_id, unsigned dequeue_count)
+{
+    const struct delivery_link *link;
+
+    LIST_FOREACH (link, &in_hand->buckets[bucket_of(message_id)], neighbour) {
+        if (strcmp(delivery_message_id(link->delivery), message_id) == 0 &&
+            delivery_dequeue_count(link->delivery) >= dequeue_count)
+            return true;
+    }
+    return false;
 }
 
 void in_hand_each(struct in_hand *in_hand, void (*act)(struct delivery *delivery))

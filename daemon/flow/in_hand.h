@@ -14,8 +14,11 @@
 struct generation;
 struct loop;
 
+#define IN_HAND_BUCKETS 256 /* with 4096 messages, some 16 in each */
+
 struct in_hand {
     struct delivery_list deliveries;
+    struct delivery_bucket buckets[IN_HAND_BUCKETS]; /* the same ones, by their message ids */
     struct waits waits; /* of them, those that wait here for their next try */
     unsigned active;    /* of them, those that have a place */
     unsigned count;     /* all of them */
@@ -37,6 +40,10 @@ unsigned in_hand_room(const struct in_hand *in_hand, unsigned parallel);
 struct delivery *in_hand_find(const struct in_hand *in_hand, const char *message_id);
 /* One that is being settled; NULL. */
 struct delivery *in_hand_find_settling(const struct in_hand *in_hand, const char *message_id);
+/* Whether it has come to us already with that dequeue count, or a later one: then it is no delivery of the
+ * service's, but an answer that somebody has repeated. */
+bool in_hand_has_seen(const struct in_hand *in_hand, const char *message_id,
+                      unsigned dequeue_count);
 /* Calls act for each delivery; act may end any of them but those behind it in the list. */
 void in_hand_each(struct in_hand *in_hand, void (*act)(struct delivery *delivery));
 /* delivery_rematch for each. */

@@ -49,7 +49,8 @@ struct listener {
     bool empty; /* the last Get found nothing */
     bool held;
     bool draining;
-    bool left_said; /* that messages are left to their leases */
+    bool left_said;     /* that messages are left to their leases */
+    bool repeated_said; /* that answers are repeated */
 };
 
 static const struct log_field *fields_of(const struct listener *listener,
@@ -217,14 +218,28 @@ static void begin(struct listener *listener, const struct queue_message *message
     delivery_begin(delivery);
 }
 
+/* Once: whoever repeats answers does so often. */
+static void note_repeated(struct listener *listener)
+{
+    log_write(
+        listener->repeated_said ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING, FIELDS_OF(listener),
+        "an old answer has come again, with messages that are in hand; it is left alone: does a "
+        "proxy cache what the queue answers?");
+    listener->repeated_said = true;
+}
+
 /* False when it is in hand already. */
 static bool take_message(struct listener *listener, const struct queue_message *message)
 {
-    /* A first receipt can not be of a message that is in hand. */
-    struct delivery *delivery =
-        message->dequeue_count != 1 ? find_in_hand(listener, message->id) : NULL;
+    struct delivery *delivery;
 
     listener->counts.received++;
+    if (in_hand_has_seen(&listener->in_hand, message->id, message->dequeue_count)) {
+        note_repeated(listener);
+        return false;
+    }
+    /* Elsewhere it can not be in hand when this is its first receipt. */
+    delivery = message->dequeue_count != 1 ? find_in_hand(listener, message->id) : NULL;
     if (delivery != NULL) {
         delivery_adopt(delivery, message, listener->get_asked_ms);
         if (listener->draining) /* what was taken over from another may have begun to wait anew */

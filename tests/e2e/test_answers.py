@@ -494,6 +494,31 @@ def test_a_service_that_hides_nothing_is_not_asked_without_end(fake, scripts, da
     assert [r.message for r in scripts.runs()] == [message]
 
 
+def test_an_answer_that_somebody_repeats_runs_nothing_twice(fake, scripts, daemon):
+    # given something between us and the service that gives an old answer again and again
+    queue = fake.queue()
+    hold = scripts.place / "hold"
+    hold.touch()
+    old = []
+
+    def cached(exchange):
+        if not old and queue.messages():
+            old.append(exchange.perform())
+        exchange.send(old[0] if old else exchange.perform())
+    fault = fake.answer("Get", cached)
+    message = queue.post(messages.training())
+    running = served_by(fake, scripts, daemon, queue, then=f"while [ -e {hold} ]; do sleep 0.05; done", lease="2s")
+    wait_until(lambda: scripts.runs("report"), 5, "the hook to run")
+    # when its lease has been renewed, so that the old receipt is void
+    wait_until(lambda: len(fake.asked("Update")) >= 2, 10, "two renewals")
+    fault.lift()
+    hold.unlink()
+    # then the hook has run once, the message is deleted under the newest receipt, and a person is told, once
+    wait_until(queue.is_empty, 10, "the queue to be empty")
+    assert [r.message for r in scripts.runs()] == [message]
+    assert len(said(running, "an old answer has come again")) == 1
+
+
 # --- the service's own rules ---
 
 def test_near_its_expiry_a_message_is_never_hidden_for_longer_than_it_lives(fake, scripts, daemon):
