@@ -144,6 +144,16 @@ static void tell_of_spool(const struct flow *flow)
             others, spool_directory(spool));
 }
 
+/* Its cause may be gone; the next message will tell. */
+static void on_hook_forgotten(void *arg, const char *hook)
+{
+    struct flow *flow = arg;
+    const struct log_field fields[] = {{"hook", hook}, {NULL, NULL}};
+
+    log_info(fields, "no message has asked for the broken hook in ten minutes; it counts as well");
+    flow->context.changed(flow->context.arg, true);
+}
+
 struct flow *flow_new(const struct flow_context *context, struct snapshot *snapshot)
 {
     struct flow *flow = xcalloc(1, sizeof(*flow));
@@ -152,6 +162,7 @@ struct flow *flow_new(const struct flow_context *context, struct snapshot *snaps
 
     flow->context = *context;
     flow->lanes = lanes_new(context->loop);
+    lanes_on_forgot(flow->lanes, on_hook_forgotten, flow);
     TAILQ_INIT(&flow->stations);
     timer_init(&flow->sweep_timer, context->loop, sweep, flow);
     flow->generation = generation_new(&generation, snapshot, NULL);

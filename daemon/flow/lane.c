@@ -7,12 +7,15 @@
 #include <sys/queue.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/str.h"
 #include "loop/backoff.h"
 #include "loop/timer.h"
 
 #define BROKEN_FIRST_MS 1000
 #define BROKEN_CAP_MS   60000
+#define FORGET_MS       600000
+#define FORGET_EVERY_MS 60000
 
 struct ticket {
     struct lane *lane;
@@ -42,6 +45,9 @@ struct lane {
 struct lanes {
     SLIST_HEAD(, lane) all;
     struct timer timer; /* grants what became free, from the loop */
+    struct timer forget_timer;
+    lanes_forgot_fn *forgot;
+    void *arg;
 };
 
 /* Whether another run of the same key is under way, and that matters. */
@@ -98,12 +104,48 @@ static void on_timer(void *arg)
     }
 }
 
+/* Whether it was left alone for long, and nobody wants it. */
+static bool is_forgotten(const struct lane *lane, int64_t now_ms)
+{
+    return lane->broken && TAILQ_EMPTY(&lane->turns) && TAILQ_EMPTY(&lane->waiting) &&
+           now_ms - lane->broken_until_ms >= FORGET_MS;
+}
+
+void lanes_forget(struct lanes *lanes, int64_t now_ms)
+{
+    bool are_left = false;
+    struct lane *lane;
+
+    SLIST_FOREACH (lane, &lanes->all, entry) {
+        if (is_forgotten(lane, now_ms)) {
+            (void)lane_works(lane);
+            if (lanes->forgot != NULL)
+                lanes->forgot(lanes->arg, lane->hook);
+        }
+        are_left |= lane->broken;
+    }
+    if (are_left)
+        timer_set(&lanes->forget_timer, FORGET_EVERY_MS);
+}
+
+static void on_forget_timer(void *arg)
+{
+    lanes_forget(arg, clock_mono_ms());
+}
+
+void lanes_on_forgot(struct lanes *lanes, lanes_forgot_fn *forgot, void *arg)
+{
+    lanes->forgot = forgot;
+    lanes->arg = arg;
+}
+
 struct lanes *lanes_new(struct loop *loop)
 {
     struct lanes *lanes = xcalloc(1, sizeof(*lanes));
 
     SLIST_INIT(&lanes->all);
     timer_init(&lanes->timer, loop, on_timer, lanes);
+    timer_init(&lanes->forget_timer, loop, on_forget_timer, lanes);
     return lanes;
 }
 
@@ -119,6 +161,7 @@ void lanes_free(struct lanes *lanes)
         free(lane);
     }
     timer_done(&lanes->timer);
+    timer_done(&lanes->forget_timer);
     free(lanes);
 }
 
@@ -201,6 +244,8 @@ int64_t lane_broke(struct lane *lane, int64_t now_ms, bool *ret_first)
 {
     *ret_first = !lane->broken;
     lane->broken = true;
+    if (!timer_is_set(&lane->lanes->forget_timer))
+        timer_set(&lane->lanes->forget_timer, FORGET_EVERY_MS);
     /* Several runs that fail together are one failure. */
     if (lane->broken_until_ms <= now_ms)
         lane->broken_until_ms = now_ms + backoff_next(&lane->backoff);

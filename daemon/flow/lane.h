@@ -17,6 +17,12 @@ struct loop;
 struct ticket;
 
 struct lanes *lanes_new(struct loop *loop);
+typedef void lanes_forgot_fn(void *arg, const char *hook);
+/* A broken hook that no message has asked for in ten minutes is not called broken any more: nobody knows
+ * whether it is. forgot fires then, from the loop. */
+void lanes_on_forgot(struct lanes *lanes, lanes_forgot_fn *forgot, void *arg);
+/* Sees to that; happens by itself. */
+void lanes_forget(struct lanes *lanes, int64_t now_ms);
 /* Every ticket must have been handed back. */
 void lanes_free(struct lanes *lanes);
 /* The lane of a hook's name; made when it is new, kept until lanes_free. */

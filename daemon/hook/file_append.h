@@ -12,7 +12,8 @@
  *    too, lines in that part of the file are no longer found, and rather written twice than lost.
  *
  * Not covered: a rotation between a write and the crash, for rotated files are not searched; lines of other
- * processes in the same file, which may be mixed with ours, though they are never taken away.
+ * processes in the same file, which may be mixed with ours, though they are never taken away; a reload or a
+ * restart after a sync that failed and lines that could not be taken back: they are found then, and trusted.
  *
  * A pipe, terminal or other device has no disk: each line is one write, without search, sync or way back.
  *

@@ -324,6 +324,38 @@ static void a_broken_hook_is_known_until_mended(void **state)
     assert_int_equal(lane_broken_for(fixture->lane, 1000), 0);
 }
 
+static void on_forgot(void *arg, const char *hook)
+{
+    struct fixture *fixture = arg;
+
+    snprintf(fixture->order, sizeof(fixture->order), "%s", hook);
+}
+
+static void a_broken_hook_that_nobody_asks_for_is_forgotten(void **state)
+{
+    const int64_t now_ms = 1000, long_ms = 600000;
+    struct fixture *fixture = *state;
+    struct ticket *ticket;
+    bool first;
+
+    lanes_on_forgot(fixture->lanes, on_forgot, fixture);
+    int64_t until_ms = now_ms + lane_broke(fixture->lane, now_ms, &first);
+    lanes_forget(fixture->lanes, until_ms + long_ms - 1);
+    assert_string_equal(fixture->order, "");
+    /* while a message waits for it, or runs, it is not forgotten */
+    assert_true(
+        lane_enter(fixture->lane, &(struct lane_claim){.parallel = 1}, on_granted, NULL, &ticket));
+    lanes_forget(fixture->lanes, until_ms + long_ms);
+    assert_string_equal(fixture->order, "");
+    lane_leave(ticket);
+    lanes_forget(fixture->lanes, until_ms + long_ms);
+    assert_string_equal(fixture->order, "deploy");
+    assert_false(lanes_is_broken(fixture->lanes, "deploy"));
+    /* and is news again */
+    (void)lane_broke(fixture->lane, until_ms + long_ms, &first);
+    assert_true(first);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -344,6 +376,7 @@ int main(void)
         TEST(runs_that_fail_together_are_one_failure),
         TEST(a_hook_that_works_begins_anew),
         TEST(a_broken_hook_is_known_until_mended),
+        TEST(a_broken_hook_that_nobody_asks_for_is_forgotten),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
