@@ -49,8 +49,9 @@ static void on_changed(void *arg, struct listener *listener, bool news)
 {
     struct flow *flow = arg;
 
-    /* Not here: the listener that speaks may be the one to free. */
-    if (listener_is_idle(listener) && flow->retired > 0)
+    /* Not here: the listener that speaks may be the one to free. What a retired one has spooled is its
+     * successor's to move. */
+    if (flow->retired > 0 && (listener_is_idle(listener) || spool_count(flow->context.spool) > 0))
         timer_set(&flow->sweep_timer, 0);
     flow->context.changed(flow->context.arg, news);
 }

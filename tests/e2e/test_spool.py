@@ -386,6 +386,29 @@ def test_a_reload_that_fails_to_help_leaves_the_record_to_the_new_configuration(
     wait_until(lambda: ids(queue) == [message] and not files(running), 10, "the record to be moved")
 
 
+def test_what_a_retired_queue_keeps_is_moved_while_it_still_works(fake, scripts, daemon):
+    # given two messages in work: one that runs on, and one that will be rejected
+    queue = fake.queue()
+    hold, go = scripts.place / "hold", scripts.place / "go"
+    hold.touch()
+    hooks = [exec_hook("slow", "training.*", scripts.recording("slow", f"while [ -e {hold} ]; do sleep 0.05; done")),
+             exec_hook("judge", "export.*", scripts.recording("judge", f"while [ ! -e {go} ]; do sleep 0.05; done; exit 65"))]
+    running = daemon({"queues": [queue.config()], "hooks": hooks})
+    queue.post(messages.training())
+    rejected = queue.post(messages.export())
+    wait_until(lambda: scripts.runs("slow") and scripts.runs("judge"), 10, "both hooks to run")
+    # when the queue gets other settings meanwhile, which ask rarely, and the record that the old ones make is refused
+    running.reload({"queues": [queue.config(poll_min="30s", poll_max="30s")], "hooks": hooks})
+    fault = fake.answer("Put", REFUSED, times=1)
+    go.touch()
+    running.wait_logged("put into the poison spool")
+    # then the new ones move it, though the first message is still in work under the old
+    wait_until(lambda: ids(queue) == [rejected] and not files(running), 10, "the record to be moved")
+    assert fault.count == 1 and not scripts.runs("slow", mark="end")
+    hold.unlink()
+    wait_until(queue.is_empty, 10, "the first message to be done")
+
+
 def test_a_stop_does_not_wait_for_a_record_that_hangs(fake, scripts, daemon):
     # given a record whose Put gets no answer
     queue = fake.queue()
