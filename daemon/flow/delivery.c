@@ -375,6 +375,11 @@ bool delivery_is_settling(const struct delivery *delivery)
     return delivery->state == DELIVERY_SETTLING;
 }
 
+bool delivery_is_telling(const struct delivery *delivery)
+{
+    return delivery->notice != NULL;
+}
+
 bool delivery_has_place(const struct delivery *delivery)
 {
     return delivery->state == DELIVERY_READING || delivery->state == DELIVERY_STEPPING;

@@ -55,7 +55,8 @@ struct delivery_context {
     /* Its hooks have ended, it is being settled or waits for a retry: a place is free. Fires at most
      * once, and once more after each delivery_resume. */
     void (*settling)(void *arg, struct delivery *delivery);
-    /* It was being settled, and now waits for a retry: there may be room for more. */
+    /* It was being settled, and now waits for a retry, or for hooks that are told of poison: there may be room
+     * for more. */
     void (*settled)(void *arg);
     /* It is over; the delivery is gone when this returns. Never from inside delivery_begin. */
     void (*ended)(void *arg, struct delivery *delivery, enum delivery_end end);
@@ -93,6 +94,8 @@ void delivery_drain(struct delivery *delivery);
 /* Stops a running hook and gives the message back. */
 void delivery_interrupt(struct delivery *delivery);
 bool delivery_is_settling(const struct delivery *delivery);
+/* Its message is gone, and hooks are being told of the poison: it settles still. */
+bool delivery_is_telling(const struct delivery *delivery);
 /* Nothing has happened to it yet but waiting: delivery_rematch does something. */
 bool delivery_is_untouched(const struct delivery *delivery);
 /* Whether it has put a record into the poison queue: not into the spool, nor in an earlier delivery. */

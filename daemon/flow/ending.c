@@ -255,6 +255,8 @@ static void settled(struct delivery *delivery)
         ending_finish(delivery, delivery->end);
     else if (delivery->context->stopping)
         notice_drain(delivery->notice);
+    else
+        delivery->context->settled(delivery->context->arg);
 }
 
 /* By this delivery. */

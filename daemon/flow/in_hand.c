@@ -9,6 +9,8 @@
 
 /* Messages that are being settled take no place among `parallel`, up to this many. */
 #define MAX_SETTLING 64
+/* Nor do those, beside them, whose messages are gone and whose hooks are told of it, up to this many. */
+#define MAX_TELLING 1024
 
 /* FNV-1a. */
 static unsigned bucket_of(const char *message_id)
@@ -69,10 +71,22 @@ void in_hand_take_place(struct in_hand *in_hand)
     in_hand->active++;
 }
 
+static unsigned count_telling(const struct in_hand *in_hand)
+{
+    const struct delivery_link *link;
+    unsigned count = 0;
+
+    TAILQ_FOREACH (link, &in_hand->deliveries, entry)
+        count += delivery_is_telling(link->delivery);
+    return count;
+}
+
 unsigned in_hand_room(const struct in_hand *in_hand, unsigned parallel)
 {
     unsigned settling = in_hand->count - in_hand->active - in_hand->waits.count;
 
+    if (settling >= MAX_SETTLING)
+        settling -= min_of(count_telling(in_hand), MAX_TELLING);
     if (in_hand->active >= parallel || settling >= MAX_SETTLING)
         return 0;
     return min_of(parallel - in_hand->active, QUEUE_MAX_GET);

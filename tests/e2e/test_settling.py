@@ -134,6 +134,26 @@ def test_a_signal_is_a_failure_and_a_timeout_too(queue, scripts, daemon):
     assert [r.attempt for r in scripts.runs("unwell")] == ["1", "2", "3"]
 
 
+def test_a_slow_hook_for_poison_does_not_hold_up_others(fake, scripts, daemon):
+    # given a hook that takes long to be told of poison, and more poison than may be settled at once
+    queue = fake.queue()
+    hold = scripts.place / "hold"
+    hold.touch()
+    running = daemon({"queues": [queue.config()], "hooks": [
+        exec_hook("note", "message.poisoned", scripts.recording("note", f"while [ -e {hold} ]; do sleep 0.05; done")),
+        exec_hook("report", "training.*", scripts.recording("report"))]})
+    for _ in range(70):
+        queue.post("{oops}")
+    wait_until(lambda: len(queue.records()) == 70, 15, "all to be put into poison")
+    # when a good message comes
+    message = queue.post(messages.training())
+    # then its hook runs meanwhile
+    wait_until(lambda: [r.message for r in scripts.runs("report")] == [message], 10, "the other hook to run")
+    assert len(scripts.runs("note")) == 1
+    hold.unlink()
+    assert running.terminate(30) == 0
+
+
 def test_stop_holds_the_later_steps_back(queue, scripts, daemon):
     # given three hooks of which the second fails once
     daemon({"queues": [queue.config(retry_delay=["1s"])], "hooks": [
