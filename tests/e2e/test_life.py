@@ -5,8 +5,6 @@ import signal
 import statistics
 import time
 
-import pytest
-
 from support import faults, messages, process
 from support.daemon import exec_hook, run, write_config
 from support.queues import Queue
