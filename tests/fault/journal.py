@@ -8,7 +8,7 @@ import threading
 
 from sizes import BUILD
 
-Mark = collections.namedtuple("Mark", "what hook message pid status ms iteration")
+Mark = collections.namedtuple("Mark", "what hook message pid status ms iteration attempt")
 
 
 class Journal:
@@ -41,9 +41,9 @@ class Journal:
         whole = news[:news.rfind("\n") + 1]
         self._read += len(whole)
         for line in whole.splitlines():
-            what, hook, message, pid, status, ms, iteration = line.split(" ")
+            what, hook, message, pid, status, ms, iteration, attempt = line.split(" ")
             self._marks.append(Mark(what, sys.intern(hook), sys.intern(message), int(pid), int(status), int(ms),
-                                    iteration))
+                                    iteration, attempt))
             if what == "end":
                 self._ended[hook, int(status)].add(sys.intern(message))
 
