@@ -401,8 +401,10 @@ void delivery_adopt(struct delivery *delivery, const struct queue_message *messa
     ledger_received_again(delivery->entry);
 }
 
-void delivery_came_again(struct delivery *delivery)
+void delivery_came_again(struct delivery *delivery, struct delivery *following)
 {
+    delivery->came_again = true;
+    following->is_told = delivery->is_told || delivery->notice != NULL;
     if (delivery->settle != NULL)
         settle_came_again(delivery->settle);
 }

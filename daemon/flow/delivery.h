@@ -77,9 +77,9 @@ unsigned delivery_dequeue_count(const struct delivery *delivery);
 /* The same message was delivered to us again while we have it: a fresh receipt. */
 void delivery_adopt(struct delivery *delivery, const struct queue_message *message,
                     int64_t asked_ms);
-/* The same, while it is being settled: another delivery has it from now on. This one does not try to hide it
- * again, which may end it. */
-void delivery_came_again(struct delivery *delivery);
+/* The same, while it is being settled: `following` has it from now on. This one does not try to hide it
+ * again, which may end it; and hooks are told of its poison by one of the two. */
+void delivery_came_again(struct delivery *delivery, struct delivery *following);
 /* Hands a delivery that is not settling to another owner, whose configuration and clients it then
  * uses; running hooks go on. One that waits for a retry does so there then; the new owner must not have as
  * many that wait as may. */

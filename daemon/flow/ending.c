@@ -246,7 +246,7 @@ static void settled(struct delivery *delivery)
     if (delivery->end == DELIVERY_POISONED && delivery->interrupted)
         log_warning(delivery_own_fields(delivery, NULL),
                     "no hook is told of the poison: we are stopping");
-    else if (delivery->end == DELIVERY_POISONED)
+    else if (delivery->end == DELIVERY_POISONED && !delivery->is_told)
         delivery->notice =
             notice_start(delivery->context->lanes, delivery->generation, &delivery->message,
                          delivery->poisoning.is_bare ? NULL : delivery->poisoning.record,
@@ -278,7 +278,7 @@ static void on_settled(void *arg, enum settle_end end, const struct err *err)
         unpoisoned(delivery, err);
         return;
     case SETTLE_LOST:
-        if (is_stored(delivery) && delivery_own_is_expired(delivery))
+        if (is_stored(delivery) && delivery_own_is_expired(delivery) && !delivery->came_again)
             settled(delivery);
         else
             let_go(delivery, err);

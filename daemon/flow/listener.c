@@ -212,7 +212,7 @@ static void begin(struct listener *listener, const struct queue_message *message
     if (message->dequeue_count != 1)
         former = in_hand_find_settling(&listener->in_hand, message->id);
     if (former != NULL)
-        delivery_came_again(former);
+        delivery_came_again(former, delivery);
     if (listener->draining)
         delivery_drain(delivery);
     delivery_begin(delivery);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A message that is not done near the end of its life is kept in poison: whatever it waits for, whatever runs."""
 import signal
+import threading
 
 import pytest
 
@@ -131,6 +132,41 @@ def test_a_poison_queue_that_asks_for_patience_gets_no_more_than_the_message_has
     running.wait_logged("message comes again in", message)
     wait_until(lambda: is_kept(running, message), 8, "the record to be kept")
     wait_until(queue.is_empty, 5, "the queue to be empty")
+
+
+@pytest.mark.parametrize("late", ["Delete", "Get"])
+def test_poison_that_comes_again_at_its_end_is_told_of_once(fake, scripts, daemon, late):
+    # given a hook that is told of poison
+    queue = fake.queue()
+    running = daemon({"queues": [queue.config(lease="20s")], "hooks": [
+        exec_hook("told", "message.poisoned", scripts.recording("told", "sleep 0.5"), parallel=2)]})
+    taken = threading.Event()
+
+    def late_get(exchange):
+        reply = exchange.perform()
+        taken.set()
+        if late == "Get":
+            wait_until(lambda: scripts.runs("told"), 10, "the hook to be told")
+        exchange.send(reply)
+
+    def refused_delete(exchange):
+        (message,) = queue.messages()
+        message.visible_at, message.expires = 0, message.expires + 60  # for a slow machine
+        fake.answer("Get", late_get, times=1)
+        taken.wait(10)
+        if late == "Delete":
+            running.wait_logged("message received", "dequeue count 2")
+        exchange.send(exchange.perform())
+
+    # when a message near its end is poison, and comes again before its delete is answered, or after
+    fake.answer("Delete", refused_delete, times=1)
+    message = queue.post("{oops", ttl_s=3)
+    running.wait_logged("it was put into poison before", message)
+    wait_until(queue.is_empty, 10, "the queue to be empty")
+    # then the hook is told of it once
+    wait_until(lambda: scripts.runs("told"), 10, "the hook to be told")
+    assert running.terminate() == 0
+    assert len(scripts.runs("told")) == 1
 
 
 @pytest.mark.parametrize("waits_for", ["retry", "turn", "poison"])
