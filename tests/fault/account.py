@@ -229,6 +229,8 @@ class Account:
         for message, posted in self.posted.items():
             for text in _wrongs_of_message(self, message, posted):
                 yield Wrong(message, text)
+        for violation in self.weather.violations:
+            yield Wrong(violation.partition(":")[0].rpartition("/")[2], f"should not have been asked: {violation}")
         for message in (set(self.count) | set(self.records)) - set(self.posted):
             yield Wrong(message, "nobody posted it")
 

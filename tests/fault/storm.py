@@ -28,6 +28,13 @@ MOST_WAITING = 40
 SETTLING_S = 50  # what an end may take beside hooks
 SLOW_S = 60  # what a machine may take for anything
 
+# How many moments of a hundred bring what: all; the right to update; the network; ends; this machine.
+SEASONS = [{"blow": 12, "reload": 3, "fill": 1, "break": 1, "deny": 1, "kill": 2, "stop": 2},
+           {"blow": 12, "reload": 10, "deny": 10, "stop": 0.5},
+           {"blow": 20, "reload": 1},
+           {"blow": 8, "kill": 4, "stop": 6},
+           {"blow": 5, "reload": 2, "fill": 4, "break": 4, "stop": 1, "kill": 0.5}]
+
 WEEK_S = 7 * 24 * 3600
 SHORT_S = 9
 
@@ -56,7 +63,7 @@ class Storm:
         if name == "told":
             command = self.journal.command("-t", 20)
         command[0] = str(program or command[0])
-        return exec_hook(name, on, command, timeout="2m", grace=self.dice.choice(["0s", "1s"]),
+        return exec_hook(name, on, command, timeout="30s", grace=self.dice.choice(["0s", "1s"]),
                          parallel=PARALLEL.get(name, 2), **how)
 
     def config(self):
@@ -72,7 +79,7 @@ class Storm:
         return {"state_dir": str(self.disk.path / "state"), "log": {"level": "debug", "format": "json"},
                 "stop_timeout": pick(["200ms", "1s", "3s"]), "http": {"timeout": pick(["1s", "2s"])},
                 "queues": [self.queue.config(
-                    lease=pick(["1s", "2s", "3s"]), parallel=pick([2, 5, 16]), max_attempts=MAX_ATTEMPTS,
+                    lease=pick(["1s", "2s", "4s"]), parallel=pick([2, 5, 16]), max_attempts=MAX_ATTEMPTS,
                     retry_delay=pick([["1s"], ["1s", "2s"], ["2s", "1s"]]), expiry_margin="0s",
                     unmatched=self.unmatched)], "hooks": hooks}
 
@@ -143,27 +150,40 @@ class Storm:
             self.posted[message] = Posted(kind, document, reason, hooks, time.time(), is_short)
 
     def _reload(self):
-        self.daemon.write(self.config())
-        self.daemon.signal(signal.SIGHUP)
-        self.counts["reloads"] += 1
+        if self.is_ready():
+            self.daemon.write("queues: [{oops" if self.dice.random() < 0.1 else self.config())
+            self.daemon.signal(signal.SIGHUP)
+            self.counts["reload"] += 1
 
     def _fill(self):
-        self.disk.fill()
-        self.full, self.empty_at = True, time.monotonic() + self.dice.uniform(0.2, 2)
-        self.counts["full"] += 1
+        if not self.full:
+            self.disk.fill()
+            self.full, self.empty_at = True, time.monotonic() + self.dice.uniform(0.2, 2)
+            self.counts["fill"] += 1
 
     def _break(self):
-        self.extra_program.chmod(0o600)
-        self.broken, self.mend_at = True, time.monotonic() + self.dice.uniform(0.2, 1.5)
-        self.counts["broken"] += 1
+        if not self.broken:
+            self.extra_program.chmod(0o600)
+            self.broken, self.mend_at = True, time.monotonic() + self.dice.uniform(0.2, 1.5)
+            self.counts["break"] += 1
 
     def _deny(self):
-        self.weather.may_update, self.update_at = False, time.monotonic() + self.dice.uniform(0.1, 1.5)
-        self.counts["denied"] += 1
+        if self.weather.may_update:
+            self.weather.odds["Update"] = 0.6
+            self.weather.may_update, self.update_at = False, time.monotonic() + self.dice.uniform(0.5, 2)
+            self.counts["deny"] += 1
 
-    def _again(self, end, *how):
-        end(*how)
+    def _blow(self):
+        self.weather.blow()
+
+    def _kill(self):
+        self.kill()
         self.start()
+
+    def _stop(self):
+        if self.is_ready():
+            self.stop(twice=self.dice.random() < 0.3)
+            self.start()
 
     def _let_up(self, all_of_it=False):
         """What is to pass passes."""
@@ -177,36 +197,26 @@ class Storm:
         if not self.weather.may_update and now >= self.update_at:
             self.weather.may_update = True
 
-    def step(self):
+    def step(self, season):
         """A moment, in which one thing may happen."""
         reap()
         self.daemon.must_live()
         self._let_up()
         time.sleep(self.dice.uniform(0.01, 0.1))
-        chance = self.dice.random() * 100
-        if chance < 12:
-            self.weather.blow()
-        elif chance < 15 and self.is_ready():
-            self._reload()
-        elif chance < 16 and not self.full:
-            self._fill()
-        elif chance < 17 and not self.broken:
-            self._break()
-        elif chance < 17.5 and self.weather.may_update:
-            self._deny()
-        elif chance < 20:
-            self._again(self.kill)
-        elif chance < 22 and self.is_ready():
-            self._again(self.stop, self.dice.random() < 0.3)
+        (what,) = self.dice.choices(["", *season], [100 - sum(season.values()), *season.values()])
+        if what:
+            getattr(self, f"_{what}")()
 
     def rage(self, count, seconds):
         """All of it happens for that long, while at most so many messages are posted, and never too many wait."""
-        began = time.monotonic()
+        began, season, until = time.monotonic(), SEASONS[0], time.monotonic() + 2
         while time.monotonic() < began + seconds:
             due = min(count, 10 + 1.5 * count * (time.monotonic() - began) / seconds)
             while len(self.posted) < due and len(self.queue.messages()) < MOST_WAITING:
                 self.post()
-            self.step()
+            if time.monotonic() >= until:
+                season, until = self.dice.choice(SEASONS), time.monotonic() + self.dice.uniform(2, 8)
+            self.step(season)
             self._must_poll()
 
     def _must_poll(self):
@@ -236,7 +246,7 @@ class Storm:
             time.sleep(0.05)
             quiet = (quiet or time.monotonic()) if self._is_left() else None
             if quiet and time.monotonic() > quiet + 1 and self.is_ready():
-                self._again(self.stop)
+                self._stop()
         self.counts["left at the end"] = left
         self.counts["seconds for them"] = round(time.monotonic() - began)
         self.counts["restarts for them"] = len(self.lives) - starts
@@ -254,4 +264,3 @@ class Storm:
         told = list(dict.fromkeys(wrong.message for wrong in wrongs))[:4]
         assert not wrongs, "\n".join([f"{len(wrongs)} wrong:", *(f"{w.message}: {w.text}" for w in wrongs[:20]),
                                       *(story(self, message) for message in told)])
-        assert not self.weather.violations

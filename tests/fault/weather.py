@@ -10,17 +10,22 @@ from support.fake_queue import FakeService, Refused
 Gone = collections.namedtuple("Gone", "how wall")  # how: deleted | expired
 
 
-def slow(exchange):
-    """The right answer, later than it may be."""
-    exchange.wait_for_client(0.8)
-    reply = exchange.perform()
-    exchange.send(reply)
+def late(answer):
+    """What else is going on has half a second for it."""
+    def play(exchange):
+        if not exchange.wait_for_client(0.5):
+            answer(exchange)
+    return play
+
+
+def right(exchange):
+    exchange.send(exchange.perform())
 
 
 OUTAGE = faults.error(500, "InternalError")
 BUSY = faults.error(503, "ServerBusy")
 DENIED = faults.error(403, "AuthorizationPermissionMismatch")
-ANY = [OUTAGE, BUSY, faults.reset, faults.hang_up, faults.silence, slow, faults.garbage, faults.only_headers(),
+ANY = [OUTAGE, BUSY, faults.reset, faults.hang_up, faults.silence, late(right), faults.garbage, faults.only_headers(),
        faults.half_a_header, faults.html(502), faults.after_the_work(OUTAGE), faults.after_the_work(faults.reset),
        faults.after_the_work(faults.hang_up), faults.after_the_work(faults.silence)]
 MORE = {"Get": [faults.cut_list, faults.unended_chunks()], "Put": [DENIED, DENIED], "Update": [], "Delete": []}
@@ -66,7 +71,7 @@ class Weather(FakeService):
             return fault
         with self.lock:
             if request.operation == "Update" and not self.may_update:
-                fault = DENIED
+                fault = self._dice.choice([DENIED, late(DENIED)])
             elif self._dice.random() < self.odds[request.operation]:
                 fault = self._dice.choice(ANY + MORE[request.operation])
             self.met[request.operation] += fault is not None
@@ -98,6 +103,7 @@ class Weather(FakeService):
         try:
             return super()._ours(request, messages)
         except Refused as refused:
+            self._tell(request, f"is refused: {refused.code}, {refused.why or 'as may be'}")
             if refused.status == 400 and self._dice.random() < 0.5:
                 raise Refused(404, "MessageNotFound", refused.why) from refused
             raise
