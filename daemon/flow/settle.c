@@ -27,6 +27,7 @@ struct settle {
     enum settle_state state;
     bool hurried;     /* no more tries */
     bool is_cut;      /* nor waits for answers */
+    bool came_again;  /* while it was being hidden */
     unsigned deletes; /* sent */
     struct queue_call *call;
     struct storing *storing;
@@ -59,12 +60,24 @@ static void finish(struct settle *settle, enum settle_end end, const struct err 
 
 static void send_request(struct settle *settle);
 
+static void lose(struct settle *settle)
+{
+    struct err err;
+
+    err_set(&err, ERR_GONE, "it was hidden, and has come again");
+    finish(settle, SETTLE_LOST, &err);
+}
+
 /* Again after a pause, if the message is still ours then. */
 static void again(struct settle *settle, const struct err *err)
 {
     int64_t delay_ms;
     bool helps = retry_after(&settle->retry, err, &delay_ms);
 
+    if (settle->came_again) {
+        lose(settle);
+        return;
+    }
     if (!helps || settle->hurried ||
         lease_is_over(settle->spec.lease, clock_mono_ms() + delay_ms)) {
         finish(settle, SETTLE_GIVEN_UP, err);
@@ -266,12 +279,9 @@ void settle_cut(struct settle *settle)
 
 void settle_came_again(struct settle *settle)
 {
-    struct err err;
-
-    if (settle->spec.what != SETTLE_HIDE || !timer_is_set(&settle->timer))
-        return;
-    err_set(&err, ERR_GONE, "it was hidden, and has come again");
-    finish(settle, SETTLE_LOST, &err);
+    settle->came_again = settle->spec.what == SETTLE_HIDE;
+    if (settle->came_again && timer_is_set(&settle->timer))
+        lose(settle);
 }
 
 void settle_cancel(struct settle *settle)

@@ -61,7 +61,7 @@ struct settle *settle_start(const struct settle_spec *spec, settle_done_fn *done
 /* Tries nothing again: what is under way decides. done fires still, perhaps from inside. */
 void settle_hurry(struct settle *settle);
 /* The message has come to us again: it was hidden, though no answer said so, and its receipt is void. A hide
- * that waits for another try ends as SETTLE_LOST, from inside. */
+ * is not tried again: one that waits for that ends as SETTLE_LOST, from inside. */
 void settle_came_again(struct settle *settle);
 /* Waits for no answer any more. A record that is to be put before its message expires goes into the spool
  * instead; else it ends as SETTLE_GIVEN_UP, from inside. */

@@ -283,6 +283,27 @@ def test_a_hide_whose_answer_was_lost_is_not_tried_again_once_the_message_has_co
     assert fault.count == tries >= 2
 
 
+def test_a_hide_that_is_under_way_when_the_message_comes_again_is_the_last(fake, scripts, daemon):
+    # given a hide that is done without a word, and one that is answered when the message has come again
+    queue = fake.queue()
+
+    def fail_when_it_has_come(exchange):
+        running.wait_logged("message received", "dequeue count 2", timeout=10)
+        error(500, "InternalError")(exchange)
+
+    answers = itertools.chain([faults.after_the_work(faults.reset)], itertools.repeat(fail_when_it_has_come))
+    fault = fake.answer("Update", lambda exchange: next(answers)(exchange))
+    message = queue.post(messages.training())
+    running = served_by(fake, scripts, daemon, queue, then="[ $run -ge 2 ] || exit 1; sleep 1.5", lease="1m",
+                        retry_delay=["1s"], parallel=2)
+    # then its first delivery is over
+    running.wait_logged("message is no longer ours", "has come again")
+    tries = fault.count
+    wait_until(queue.is_empty, 10, "the queue to be empty")
+    assert [r.message for r in scripts.runs()] == [message, message]
+    assert fault.count == tries
+
+
 @pytest.mark.parametrize("answer", [error(500, "InternalError"), error(503, "ServerBusy"), html(403)])
 def test_poison_that_can_not_be_stored_is_kept_and_said_once(fake, scripts, daemon, answer):
     # given three poisonous messages, and a poison queue that takes nothing
