@@ -11,7 +11,7 @@ LONG = os.environ.get("FAULT") == "long"
 
 
 def size(name, short, long):
-    return int(os.environ.get(f"FAULT_{name}") or (long if LONG else short))
+    return type(short)(os.environ.get(f"FAULT_{name}") or (long if LONG else short))
 
 
 KILLS = size("KILLS", 15, 500)                # story 1
@@ -22,8 +22,8 @@ DISK_MESSAGES = size("DISK_MESSAGES", 60, 600)
 CLOCK_MESSAGES = size("CLOCK_MESSAGES", 40, 400)
 SOAK_MESSAGES = size("SOAK_MESSAGES", 2000, 10000)
 SOAK_POLLS = size("SOAK_POLLS", 600, 14400)   # an hour's worth at 250 ms
-STORM_MESSAGES = size("STORM_MESSAGES", 25, 1500)
-STORM_SECONDS = size("STORM_SECONDS", 3, 120)
+STORM_MESSAGES = size("STORM_MESSAGES", 20, 1500)
+STORM_SECONDS = size("STORM_SECONDS", 2.5, 100)
 
 
 def dice(name):

@@ -17,13 +17,13 @@ from support.wait import wait_until
 from victim import reap
 
 # What a step's runs do, by a digit of the iteration: see hook.c.
-WORDS = ["", "", "", "", "", "", "", "f", "ff", "l", "lf", "fl", "w", "fw", "r", "f*"]
+WORDS = ["", "", "", "", "", "", "", "", "f", "ff", "l", "lf", "fl", "w", "r", "f*"]
 DIGITS = {"first": 0, "second": 1, "fresh": 2, "extra": 3}
-PARALLEL = {"first": 4, "second": 3, "fresh": 2, "extra": 2}
+PARALLEL = {"first": 6, "second": 5, "fresh": 3, "extra": 3}
 MATCHED = ["training.*", "export.completed"]
 MAX_ATTEMPTS = 3
 MAX_AGE_S = 4
-LONG_MS = 1700  # longer than the shortest lease
+LONG_MS = 1300  # longer than the shortest lease
 MOST_WAITING = 40
 SETTLING_S = 50  # what an end may take beside hooks
 SLOW_S = 60  # what a machine may take for anything
@@ -47,7 +47,7 @@ class Storm:
         self.weather, self.place, self.journal, self.disk, self.dice = weather, place, journal, disk, dice
         self.queue, self.lines = weather.queue("events"), place / "lines"
         self.extra_program = pathlib.Path(shutil.copy(journal.program, place / "extra"))
-        self.projects = [draw_id(dice) for _ in range(5)]
+        self.projects = [draw_id(dice) for _ in range(9)]
         self.unmatched = dice.choice(["delete", "poison"])
         self.posted, self.lives, self.counts = {}, [], collections.Counter()
         self.full = self.broken = False
