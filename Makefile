@@ -237,7 +237,7 @@ help:
 	@echo 'make valgrind    unit programs and some end-to-end tests under memcheck'
 	@echo 'make coverage    every test; the lines of daemon/ that none reaches; fails under 90 %'
 	@echo 'make fuzz        fuzz each parser of outside bytes: FUZZ_SECONDS=60 each, FUZZ_TARGET=one'
-	@echo 'make fault       kill -9, bad networks, lost power, full disks, at length: FAULT_SEED=N, FAULT_KILLS=500, ...'
+	@echo 'make fault       kill -9, bad networks, lost power, full disks, all at once: FAULT_SEED=N, FAULT_KILLS=500, ...'
 	@echo 'make demo        show the main job on a local storage service'
 	@echo 'make bench       measure speed and memory against the budgets; BENCH=quick is shorter'
 	@echo 'make install     DESTDIR= PREFIX=/usr SYSCONFDIR=/etc UNITDIR=; make uninstall keeps the configuration'

@@ -61,10 +61,10 @@ static void note(const struct run *run, const char *what, int status)
     char line[512];
 
     clock_gettime(CLOCK_MONOTONIC, &now);
-    int len = snprintf(line, sizeof(line), "%s %s %s %ld %d %lld %s %s\n", what, run->hook,
-                       run->message, (long)getpid(), status,
-                       (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000, run->iteration,
-                       run->attempt);
+    int len =
+        snprintf(line, sizeof(line), "%s %s %s %ld %d %lld %s %s\n", what, run->hook, run->message,
+                 (long)getpid(), status, (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000,
+                 run->iteration, run->attempt);
     if (write(open_in(run->directory, "journal", O_WRONLY | O_APPEND), line, (size_t)len) != len)
         exit(70);
 }

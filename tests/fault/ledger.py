@@ -8,7 +8,8 @@ import tempfile
 
 Step = collections.namedtuple("Step", "state attempts interruptions")
 
-STEPS = "SELECT message.message_id, step.hook, step.state, step.attempts, step.interruptions FROM step JOIN message ON message.id = step.message"
+STEPS = ("SELECT message.message_id, step.hook, step.state, step.attempts, step.interruptions"
+         " FROM step JOIN message ON message.id = step.message")
 
 
 def read(state_dir):
