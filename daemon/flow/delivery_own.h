@@ -66,8 +66,9 @@ struct delivery {
     bool is_cut;                    /* it has passed */
     struct poisoning poisoning;
     struct notice *notice; /* after the poison record is stored */
-    bool came_again;       /* while it was being settled: another delivery has it */
-    bool is_told;          /* of its poison, by the delivery that had it before */
+    bool is_left; /* its record is stored, and it may come again: the ledger is to know it then */
+    bool came_again; /* while it was being settled: another delivery has it */
+    bool is_told;    /* of its poison, by the delivery that had it before */
     enum delivery_end end;
 };
 

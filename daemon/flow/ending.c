@@ -25,7 +25,8 @@ void ending_finish(struct delivery *delivery, enum delivery_end end)
 {
     const struct delivery_context *context = delivery->context;
 
-    if (end == DELIVERY_DONE || end == DELIVERY_UNMATCHED || end == DELIVERY_POISONED)
+    if (end == DELIVERY_DONE || end == DELIVERY_UNMATCHED ||
+        (end == DELIVERY_POISONED && !delivery->is_left))
         ledger_deleted(delivery->entry, delivery_end_name(end));
     context->ended(context->arg, delivery, end);
     delivery_free(delivery);
@@ -278,7 +279,8 @@ static void on_settled(void *arg, enum settle_end end, const struct err *err)
         unpoisoned(delivery, err);
         return;
     case SETTLE_LOST:
-        if (is_stored(delivery) && delivery_own_is_expired(delivery) && !delivery->came_again)
+        delivery->is_left = is_stored(delivery) && delivery_own_is_expired(delivery);
+        if (delivery->is_left && !delivery->came_again)
             settled(delivery);
         else
             let_go(delivery, err);

@@ -134,6 +134,26 @@ def test_a_poison_queue_that_asks_for_patience_gets_no_more_than_the_message_has
     wait_until(queue.is_empty, 5, "the queue to be empty")
 
 
+def test_poison_that_is_not_gone_at_its_end_is_known_when_it_comes_again(fake, scripts, daemon):
+    # given a message near its end that is poison, and whose delete finds the receipt void
+    queue = fake.queue()
+
+    def refuse(exchange):
+        (message,) = queue.messages()
+        message.renew(2)
+        message.expires += 60  # for a slow machine
+        exchange.send(exchange.perform())
+
+    fake.answer("Delete", refuse, times=1)
+    running = daemon({"queues": [queue.config(lease="20s")], "hooks": [exec_hook("any", "*", scripts.recording("any"))]})
+    message = queue.post("{oops", ttl_s=3)
+    # when it comes again
+    running.wait_logged("message received", "dequeue count 2", message)
+    # then it is deleted without a second record
+    wait_until(queue.is_empty, 10, "the queue to be empty")
+    assert [record["message_id"] for record in queue.records()] == [message]
+
+
 @pytest.mark.parametrize("late", ["Delete", "Get"])
 def test_poison_that_comes_again_at_its_end_is_told_of_once(fake, scripts, daemon, late):
     # given a hook that is told of poison
