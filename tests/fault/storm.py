@@ -53,8 +53,8 @@ class Storm:
         self.full = self.broken = False
         self.update_at = self.empty_at = self.mend_at = 0
         self._ledger = {}
+        self._begin_life(place / "d/daemon.log")
         self.daemon = victim(self.config(), wait=False)
-        self._begin_life()
 
     # --- the daemon's settings ---
 
@@ -85,8 +85,8 @@ class Storm:
 
     # --- its lives ---
 
-    def _begin_life(self):
-        self.lives.append(Life(len(self.journal.marks()), self.daemon.log_path, self._ledger))
+    def _begin_life(self, log_path):
+        self.lives.append(Life(len(self.journal.marks()), log_path, self._ledger))
         self.weather.last_get = time.monotonic()
 
     def _end_life(self, how):
@@ -118,8 +118,8 @@ class Storm:
             self.daemon.notify.close()
         self.weather.free()
         self.daemon.write(self.config())
+        self._begin_life(self.daemon.log_path)
         self.daemon.start()
-        self._begin_life()
 
     def is_ready(self):
         return self.daemon.notify.count("READY") > 0
@@ -241,7 +241,7 @@ class Storm:
         quiet = None
         deadline = time.monotonic() + 3 * SLOW_S
         while not self.queue.is_empty():
-            assert time.monotonic() < deadline, f"these are left: {[m.id for m in self.queue.messages()]}"
+            assert time.monotonic() < deadline, self._stories("left", [m.id for m in self.queue.messages()])
             reap()
             self.daemon.must_live()
             self._must_poll()
@@ -263,6 +263,9 @@ class Storm:
     def must_be_right(self):
         """Fails with the stories of the messages that something is wrong with."""
         wrongs = list(Account(self, MAX_ATTEMPTS, MAX_AGE_S).wrongs(PARALLEL))
-        told = list(dict.fromkeys(wrong.message for wrong in wrongs))[:4]
-        assert not wrongs, "\n".join([f"{len(wrongs)} wrong:", *(f"{w.message}: {w.text}" for w in wrongs[:20]),
-                                      *(story(self, message) for message in told)])
+        assert not wrongs, "\n".join([*(f"{w.message}: {w.text}" for w in wrongs[:20]),
+                                      self._stories("wrong", [wrong.message for wrong in wrongs])])
+
+    def _stories(self, what, of):
+        chosen = list(dict.fromkeys(of))[:3]
+        return "\n".join([f"{len(of)} {what}:", *(story(self, message) for message in chosen)])
