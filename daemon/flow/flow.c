@@ -75,6 +75,21 @@ static struct delivery *take_over(void *arg, const char *url, const char *messag
     return NULL;
 }
 
+static struct delivery *find_settling(void *arg, const char *url, const char *message_id)
+{
+    struct flow *flow = arg;
+    struct delivery *delivery = NULL;
+    struct station *station;
+
+    TAILQ_FOREACH (station, &flow->stations, entry) {
+        if (station->retired && str_equal(listener_plan(station->listener)->url, url))
+            delivery = listener_find_settling(station->listener, message_id);
+        if (delivery != NULL)
+            break;
+    }
+    return delivery;
+}
+
 static void add_station(struct flow *flow, const struct queue_plan *plan)
 {
     struct station *station = xcalloc(1, sizeof(*station));
@@ -84,6 +99,7 @@ static void add_station(struct flow *flow, const struct queue_plan *plan)
                                        .spool = flow->context.spool,
                                        .changed = on_changed,
                                        .take_over = take_over,
+                                       .find_settling = find_settling,
                                        .arg = flow};
 
     station->listener = listener_new(&context, flow->generation, plan);

@@ -167,6 +167,21 @@ static struct delivery *find_in_hand(struct listener *listener, const char *mess
     return delivery;
 }
 
+struct delivery *listener_find_settling(const struct listener *listener, const char *message_id)
+{
+    return in_hand_find_settling(&listener->in_hand, message_id);
+}
+
+/* Here, or with a listener that a reload has retired. */
+static struct delivery *find_settling(const struct listener *listener, const char *message_id)
+{
+    struct delivery *delivery = listener_find_settling(listener, message_id);
+
+    if (delivery != NULL)
+        return delivery;
+    return listener->context.find_settling(listener->context.arg, listener->plan->url, message_id);
+}
+
 struct delivery *listener_give_up(struct listener *listener, const char *message_id)
 {
     struct delivery *delivery = in_hand_find(&listener->in_hand, message_id);
@@ -210,7 +225,7 @@ static void begin(struct listener *listener, const struct queue_message *message
 
     in_hand_add(&listener->in_hand, delivery);
     if (message->dequeue_count != 1)
-        former = in_hand_find_settling(&listener->in_hand, message->id);
+        former = find_settling(listener, message->id);
     if (former != NULL)
         delivery_came_again(former, delivery);
     if (listener->draining)

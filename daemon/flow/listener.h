@@ -30,6 +30,8 @@ struct listener_context {
     /* The delivery of a message of that queue that another listener still has in hand, taken from it
      * for us; NULL when there is none. */
     struct delivery *(*take_over)(void *arg, const char *url, const char *message_id);
+    /* The one that another listener is settling, which keeps it; NULL when there is none. */
+    struct delivery *(*find_settling)(void *arg, const char *url, const char *message_id);
     void *arg;
 };
 
@@ -40,6 +42,8 @@ struct listener *listener_new(const struct listener_context *context, struct gen
 void listener_free(struct listener *listener);
 const struct queue_plan *listener_plan(const struct listener *listener);
 
+/* The delivery of a message that is being settled; NULL when there is none. */
+struct delivery *listener_find_settling(const struct listener *listener, const char *message_id);
 /* Gives up a delivery that is not settling, by its message's id; NULL when it has none such. */
 struct delivery *listener_give_up(struct listener *listener, const char *message_id);
 /* Takes over what waits with another listener of the same queue for its next try, which is to be let go;

@@ -283,6 +283,23 @@ def test_a_hide_whose_answer_was_lost_is_not_tried_again_once_the_message_has_co
     assert fault.count == tries >= 2
 
 
+def test_a_hide_is_not_tried_again_once_the_message_has_come_to_the_listener_that_follows(fake, scripts, daemon):
+    # given a hide that is done without a word and refused ever after
+    queue = fake.queue()
+    answers = itertools.chain([faults.after_the_work(faults.reset)], itertools.repeat(error(500, "InternalError")))
+    fault = fake.answer("Update", lambda exchange: next(answers)(exchange))
+    message = queue.post(messages.training())
+    hook = exec_hook("report", "*", scripts.recording("report", "[ $run -ge 2 ] || exit 1"), parallel=4)
+    running = daemon({"queues": [queue.config(lease="1m", retry_delay=["2s"])], "hooks": [hook]})
+    # when a reload changes the queue, and the message comes again
+    wait_until(lambda: fault.count, 10, "the hide")
+    running.reload({"queues": [queue.config(lease="1m", retry_delay=["3s"])], "hooks": [hook]})
+    # then its first delivery is over
+    running.wait_logged("message is no longer ours", "has come again")
+    wait_until(queue.is_empty, 10, "the queue to be empty")
+    assert [r.message for r in scripts.runs()] == [message, message]
+
+
 def test_a_hide_that_is_under_way_when_the_message_comes_again_is_the_last(fake, scripts, daemon):
     # given a hide that is done without a word, and one that is answered when the message has come again
     queue = fake.queue()
