@@ -5,24 +5,29 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sqlite3.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/err.h"
 
+/* Of the log, before it goes into the file: each time is a sync more. */
+#define LOG_MOST_PAGES  1000
+#define LOG_LEAST_PAGES 100
+#define PAGE_BYTES      4096
+
 /* EXCLUSIVE comes before WAL: then there is no shared memory file, and no other process can look in
  * between. A log that was left goes into the file and is synced with it: it may hold what was
  * written but never synced, and counts as committed all the same. Half a megabyte of pages is far more
- * than a busy ledger touches. The log goes into the file at each hundred pages: on a full disk that needs
- * room for no more than those, and costs one sync more in ten; a long log would fill a small disk itself. */
+ * than a busy ledger touches. */
 static const char pragmas[] = "PRAGMA locking_mode = EXCLUSIVE;"
                               "PRAGMA journal_mode = WAL;"
                               "PRAGMA synchronous = FULL;"
                               "PRAGMA wal_checkpoint = TRUNCATE;"
-                              "PRAGMA wal_autocheckpoint = 100;"
                               "PRAGMA cache_size = -512;"
-                              "PRAGMA journal_size_limit = 1048576;"
+                              "PRAGMA journal_size_limit = 8388608;"
                               "PRAGMA temp_store = MEMORY;";
 
 /* Of a file that nothing relies on yet: it needs no journal, and one sync when it is whole. */
@@ -96,6 +101,17 @@ static bool open_with(const char *path, const char *set_up, struct database **re
     return database_exec(database, set_up, err);
 }
 
+/* A long log would fill a small disk, and leave no room to put it into the file. */
+static int log_pages(const char *path)
+{
+    struct statvfs disk;
+
+    if (statvfs(path, &disk) < 0)
+        return LOG_LEAST_PAGES;
+    uint64_t pages = (uint64_t)disk.f_blocks * disk.f_frsize / 16 / PAGE_BYTES;
+    return (int)min_of(max_of(pages, LOG_LEAST_PAGES), LOG_MOST_PAGES);
+}
+
 bool database_open(const char *path, struct database **ret_database, bool *ret_damaged,
                    struct err *err)
 {
@@ -105,6 +121,7 @@ bool database_open(const char *path, struct database **ret_database, bool *ret_d
     if (!make_file(path, err))
         return false;
     if (open_with(path, pragmas, &database, err)) {
+        sqlite3_wal_autocheckpoint(database->handle, log_pages(path));
         *ret_database = database;
         return true;
     }
