@@ -252,8 +252,8 @@ def test_what_a_person_must_mend_is_not_waited_for(fake, scripts, daemon, answer
     fault.lift()
     wait_until(lambda: not files(running), 10, "the record to be moved")
     assert ids(queue) == [message]
-    assert len(said(running, "poison records can be stored again")) == 1
     assert len(running.wait_logged("poison records moved to", ": 1;")) == 1
+    assert len(said(running, "poison records can be stored again")) == 1
 
 
 @pytest.mark.parametrize("cause", ["USR1", "reload", "another record"])
