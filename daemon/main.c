@@ -29,6 +29,7 @@
 #include "loop/timer.h"
 #include "loop/watch.h"
 #include "loop/worker.h"
+#include "online.h"
 #include "options.h"
 #include "state.h"
 #include "store/ledger.h"
@@ -604,6 +605,10 @@ int main(int argc, char **argv)
     }
     if (daemon.options.test) {
         print_plan(snapshot);
+        if (daemon.options.online) {
+            hold_signals(SIG_UNBLOCK); /* they may end it */
+            return online_check(snapshot);
+        }
         snapshot_free(snapshot);
         return EX_OK;
     }

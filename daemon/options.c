@@ -30,6 +30,12 @@ static void put_test(struct options *options, const char *argument)
     options->test = true;
 }
 
+static void put_online(struct options *options, const char *argument)
+{
+    (void)argument;
+    options->online = true;
+}
+
 static void put_once(struct options *options, const char *argument)
 {
     (void)argument;
@@ -75,6 +81,15 @@ const struct option_row option_rows[] = {
          "credential is not checked where $CREDENTIALS_DIRECTORY is not set. Run "
          "it as the user that the daemon runs as, or file permissions are judged wrongly.",
      .put = put_test},
+    {.name = "online",
+     .help = "with -t: try each credential and right, too",
+     .doc =
+         "With -t alone: when the configuration is good, ask Azure for what each credential may "
+         "do, and "
+         "print a table of what holds and what is missing. No message is received, stored or "
+         "changed, and no queue is made. What can not be reached is tried five times, each told on "
+         "the standard error. See CHECKING ONLINE.",
+     .put = put_online},
     {.name = "once",
      .help = "end when the queues are empty and nothing runs",
      .doc = "Work off what can be received now, then end: for cron, for a test, for a job in a "
@@ -136,8 +151,9 @@ static void print_usage(void)
     printf("\n"
            "Signals: HUP reload; TERM, INT finish what runs and end, a second one ends now;\n"
            "USR1 poll now; USR2 nothing, for files are opened for each write.\n"
-           "Exit status: 0 ok; 64 usage; 70 internal error; 78 configuration. With --once also\n"
-           "69 a queue is unavailable; 75 messages were put back for a retry; 77 refused.\n"
+           "Exit status: 0 ok; 64 usage; 70 internal error; 78 configuration. With --once and\n"
+           "-t --online also 69 a queue is unavailable; 77 refused; with --once 75 messages were\n"
+           "put back for a retry.\n"
            "\n"
            "cvnotifyd --help settings tells of every setting; so do the manual's pages,\n"
            "cvnotifyd(8) and cvnotifyd.yaml(5).\n");
@@ -237,6 +253,10 @@ struct options options_parse(int argc, char **argv)
         fprintf(stderr,
                 "cvnotifyd: unexpected argument '%s'; a configuration is named by -c FILE\n",
                 argv[optind]);
+        end_for_mistake();
+    }
+    if (options.online && !options.test) {
+        fprintf(stderr, "cvnotifyd: --online goes with -t, as in: cvnotifyd -t --online\n");
         end_for_mistake();
     }
     return options;

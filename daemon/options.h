@@ -11,6 +11,7 @@
 struct options {
     const char *config;
     bool test;
+    bool online; /* only with test */
     bool once;
     bool verbose;
 };

@@ -62,6 +62,8 @@ struct queue_call {
     struct timer timer; /* ends the wait for a credential, or tells that signing failed */
     struct err err;     /* why it failed */
     struct identity_wait *wait;
+    unsigned credential; /* that it was signed with */
+    bool signed_anew;
     struct http_call *http_call;
     queue_done_fn *done;
     void *arg;
@@ -214,6 +216,18 @@ static void finish_well(struct queue_call *call, const struct http_reply *reply)
     message_list_done(&result.list);
 }
 
+static void send_when_ready(struct queue_call *call);
+
+/* Sends the request once more, with another credential: it was not looked at. */
+static void sign_anew(struct queue_call *call, const struct http_reply *reply)
+{
+    call->signed_anew = true;
+    http_reply_take_request(reply, &call->request);
+    http_request_drop_header(&call->request, "Authorization");
+    http_request_drop_header(&call->request, "x-ms-date");
+    send_when_ready(call);
+}
+
 static void finish_refused(struct queue_call *call, const struct http_reply *reply)
 {
     struct err err;
@@ -229,9 +243,11 @@ static void finish_refused(struct queue_call *call, const struct http_reply *rep
         finish(call, &(struct queue_answer){.was_gone = true}, NULL);
         return;
     }
-    if (err.code == ERR_AUTH)
-        identity_refused(call->queue->identity, &err);
-    finish(call, NULL, &err);
+    if (err.code == ERR_AUTH && identity_refused(call->queue->identity, call->credential, &err) &&
+        !call->signed_anew)
+        sign_anew(call, reply);
+    else
+        finish(call, NULL, &err);
 }
 
 static void on_reply(void *arg, const struct http_reply *reply, const struct err *err)
@@ -266,6 +282,7 @@ static void send_call(struct queue_call *call, int64_t timeout_ms)
     http_request_header(&call->request, "x-ms-date", date_now(call->queue));
     if (!identity_sign(call->queue->identity, &call->request, &call->err))
         return;
+    call->credential = identity_credential(call->queue->identity);
     call->request.timeout_ms = timeout_ms;
     call->http_call = http_call_start(call->queue->http, &call->request, on_reply, call);
 }
@@ -333,22 +350,31 @@ static void add_number(struct queue_call *call, const char *name, int64_t value)
     http_request_query(&call->request, name, text);
 }
 
+/* Sends the request, now or when there is a credential. */
+static void send_when_ready(struct queue_call *call)
+{
+    int64_t left_ms = max_of(call->deadline_ms - clock_mono_ms(), 1);
+
+    if (identity_is_ready(call->queue->identity)) {
+        send_call(call, left_ms);
+        if (call->http_call != NULL)
+            return;
+        left_ms = 0;
+    } else {
+        call->wait = identity_wait_start(call->queue->identity, on_credential, call);
+    }
+    if (call->timer.handle == NULL)
+        timer_init(&call->timer, call->queue->loop, on_timeout, call);
+    timer_set(&call->timer, left_ms);
+}
+
 static struct queue_call *start(struct queue_call *call, int64_t timeout_ms, queue_done_fn *done,
                                 void *arg)
 {
     call->deadline_ms = clock_mono_ms() + timeout_ms;
     call->done = done;
     call->arg = arg;
-    if (identity_is_ready(call->queue->identity)) {
-        send_call(call, timeout_ms);
-        if (call->http_call != NULL)
-            return call;
-        timeout_ms = 0;
-    } else {
-        call->wait = identity_wait_start(call->queue->identity, on_credential, call);
-    }
-    timer_init(&call->timer, call->queue->loop, on_timeout, call);
-    timer_set(&call->timer, timeout_ms);
+    send_when_ready(call);
     return call;
 }
 
@@ -381,18 +407,37 @@ struct queue_call *queue_get(struct queue *queue, unsigned count, int64_t visibi
     return start(call, timeout_ms, done, arg);
 }
 
-struct queue_call *queue_put(struct queue *queue, const char *text, int64_t ttl_s,
-                             int64_t timeout_ms, queue_done_fn *done, void *arg)
+/* A call with a message's document as its body. */
+static struct queue_call *put_call_new(struct queue *queue, const char *text)
 {
     struct queue_call *call = call_new(queue, &put_message, "/messages");
     struct buf *body = &call->request.body;
 
-    if (ttl_s != QUEUE_TTL_DEFAULT)
-        add_number(call, "messagettl", ttl_s);
     http_request_header(&call->request, "Content-Type", "application/xml");
     buf_puts(body, "<?xml version=\"1.0\" encoding=\"utf-8\"?><QueueMessage><MessageText>");
     xml_escape(body, text, strlen(text));
     buf_puts(body, "</MessageText></QueueMessage>");
+    return call;
+}
+
+struct queue_call *queue_put(struct queue *queue, const char *text, int64_t ttl_s,
+                             int64_t timeout_ms, queue_done_fn *done, void *arg)
+{
+    struct queue_call *call = put_call_new(queue, text);
+
+    if (ttl_s != QUEUE_TTL_DEFAULT)
+        add_number(call, "messagettl", ttl_s);
+    return start(call, timeout_ms, done, arg);
+}
+
+/* Were it stored all the same, it would be gone in a second and never be seen. */
+struct queue_call *queue_put_nothing(struct queue *queue, int64_t timeout_ms, queue_done_fn *done,
+                                     void *arg)
+{
+    struct queue_call *call = put_call_new(queue, "cvnotifyd -t --online");
+
+    add_number(call, "messagettl", 1);
+    add_number(call, "visibilitytimeout", QUEUE_MAX_VISIBILITY_S + 1);
     return start(call, timeout_ms, done, arg);
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Azure Queue Storage, one function per REST operation (Storage REST, "Queue Service"). A client is
- * one queue with one identity. Calls never repeat themselves: every failure comes back with the
- * service's code and request id and a sentence that names the mend, and its code says what to do.
+ * one queue with one identity. A call is repeated only where the service did not take its token and
+ * there is another, and then once; every other failure comes back with the service's code and request id
+ * and a sentence that names the mend, and its code says what to do.
  */
 #ifndef AZURE_QUEUE_H
 #define AZURE_QUEUE_H
@@ -19,6 +20,7 @@ struct loop;
 struct queue;
 struct queue_call;
 
+#define QUEUE_AUDIENCE         "https://storage.azure.com/" /* whom a token for it is for */
 #define QUEUE_MAX_GET          32
 #define QUEUE_MAX_VISIBILITY_S (7 * 24 * 3600)
 #define QUEUE_TTL_DEFAULT      0 /* the service's: seven days */
@@ -72,6 +74,10 @@ struct queue_call *queue_get(struct queue *queue, unsigned count, int64_t visibi
 /* Put Message: text is escaped here; ttl_s as QUEUE_TTL_... or seconds. */
 struct queue_call *queue_put(struct queue *queue, const char *text, int64_t ttl_s,
                              int64_t timeout_ms, queue_done_fn *done, void *arg);
+/* Put Message with a lifetime shorter than the delay after which it is visible, and a delay that none may
+ * have: refused for that, by a service that would store it otherwise. For azure/queue_right. */
+struct queue_call *queue_put_nothing(struct queue *queue, int64_t timeout_ms, queue_done_fn *done,
+                                     void *arg);
 /* Update Message without changing its text: visibility 0..604800 s from now. */
 struct queue_call *queue_update(struct queue *queue, const char *id, const char *pop_receipt,
                                 int64_t visibility_s, int64_t timeout_ms, queue_done_fn *done,

@@ -2,21 +2,13 @@
 /* What a Storage service's failed answer means. */
 #include "azure/storage_error.h"
 
-#include <ctype.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
-#include "base/clock.h"
 #include "base/str.h"
-#include "base/unit.h"
-#include "codec/date.h"
 #include "codec/xml.h"
 #include "net/http.h"
-
-/* The service forgives 15 minutes; less than 5 is nobody's trouble. */
-#define SKEW_TOLD_MS ((int64_t)5 * 60 * 1000)
+#include "net/skew.h"
 
 /* What the service's own code means. A NULL mend is filled in from the service's message. */
 static const struct {
@@ -76,19 +68,15 @@ static const struct {
     {0, 999, ERR_SERVER, "the answer is none that this operation has"},
 };
 
-/* The right that each operation needs: the letter of a SAS, and the smallest role that has it. */
-static const struct {
-    const char *what;
-    const char *letter;
-    const char *role;
-} rights[] = {
-    {"Get Messages", "p", "Storage Queue Data Message Processor or Storage Queue Data Contributor"},
-    {"Delete Message", "p",
-     "Storage Queue Data Message Processor or Storage Queue Data Contributor"},
-    {"Update Message", "u", "Storage Queue Data Contributor"},
-    {"Put Message", "a", "Storage Queue Data Message Sender or Storage Queue Data Contributor"},
-    {"Get Queue Metadata", "r", "Storage Queue Data Reader or Storage Queue Data Contributor"},
-    {"Create Queue", "c", "Storage Queue Data Contributor"},
+#define CONTRIBUTOR "Storage Queue Data Contributor"
+
+static const struct storage_right rights[] = {
+    {"Get Messages", "p", "Storage Queue Data Message Processor"},
+    {"Delete Message", "p", "Storage Queue Data Message Processor"},
+    {"Update Message", "u", CONTRIBUTOR},
+    {"Put Message", "a", "Storage Queue Data Message Sender"},
+    {"Get Queue Metadata", "r", "Storage Queue Data Reader"},
+    {"Create Queue", "c", CONTRIBUTOR},
 };
 
 /* What an `Error` document holds; empty where it does not. */
@@ -98,34 +86,6 @@ struct details {
     char message[160];
     char authentication[200];
 };
-
-/* Copies the first line of a text, bounded, without control characters. */
-static void copy_line(char *to, size_t size, const char *text)
-{
-    size_t used = 0;
-
-    for (; *text != '\0' && *text != '\n' && *text != '\r' && used + 1 < size; text++)
-        to[used++] = iscntrl((unsigned char)*text) ? ' ' : *text;
-    /* Not in the middle of a character, nor with a full stop: the sentence goes on. */
-    while (used > 0 && ((unsigned char)to[used - 1] >= 0x80 || strchr(". ", to[used - 1]) != NULL))
-        used--;
-    to[used] = '\0';
-}
-
-static bool is_name_char(char c)
-{
-    return isalnum((unsigned char)c) || (c != '\0' && strchr("-_.", c) != NULL);
-}
-
-/* Copies a service's word for an identifier, which no query of a URL is. */
-static void copy_name(char *to, size_t size, const char *text)
-{
-    size_t used = 0;
-
-    for (; text != NULL && is_name_char(*text) && used + 1 < size; text++)
-        to[used++] = *text;
-    to[used] = '\0';
-}
 
 static bool on_open(void *arg, const char *name, unsigned depth)
 {
@@ -144,11 +104,11 @@ static bool on_close(void *arg, const char *name, unsigned depth, const char *te
     if (depth != 2)
         return true;
     if (str_equal(name, "Code"))
-        copy_name(details->code, sizeof(details->code), text);
+        str_copy_name(details->code, sizeof(details->code), text);
     else if (str_equal(name, "Message"))
-        copy_line(details->message, sizeof(details->message), text);
+        str_copy_line(details->message, sizeof(details->message), text);
     else if (str_equal(name, "AuthenticationErrorDetail"))
-        copy_line(details->authentication, sizeof(details->authentication), text);
+        str_copy_line(details->authentication, sizeof(details->authentication), text);
     return true;
 }
 
@@ -196,28 +156,25 @@ static enum err_code find_meaning(int status, const char *code, const char **ret
     return ERR_SERVER;
 }
 
-static void put_right(struct buf *text, const char *what)
+const struct storage_right *storage_error_right(const char *operation)
 {
     for (size_t i = 0; i < array_size(rights); i++) {
-        if (str_equal(rights[i].what, what))
-            buf_printf(text, ": %s needs the SAS permission %s, or the role %s", what,
-                       rights[i].letter, rights[i].role);
+        if (str_equal(rights[i].operation, operation))
+            return &rights[i];
     }
+    return NULL;
 }
 
-/* Says by how much the clocks differ, when that can be why. */
-static void put_skew(struct buf *text, const char *date)
+static void put_right(struct buf *text, const char *what)
 {
-    char human[UNIT_TEXT_MAX];
-    int64_t theirs_ms;
+    const struct storage_right *right = storage_error_right(what);
 
-    if (date == NULL || !date_parse_http(date, &theirs_ms))
+    if (right == NULL)
         return;
-    int64_t ahead_ms = clock_wall_ms() - theirs_ms;
-    if (llabs(ahead_ms) < SKEW_TOLD_MS)
-        return;
-    buf_printf(text, "; this machine's clock is %s %s the service's: set it right",
-               unit_duration_human(llabs(ahead_ms), human), ahead_ms > 0 ? "ahead of" : "behind");
+    buf_printf(text, ": %s needs the SAS permission %s, or the role %s", what, right->letter,
+               right->role);
+    if (!str_equal(right->role, CONTRIBUTOR))
+        buf_puts(text, " or " CONTRIBUTOR);
 }
 
 static bool is_missing_right(const char *code)
@@ -239,7 +196,7 @@ static void put_refusal(struct buf *text, const struct storage_answer *answer, c
     if (details->authentication[0] != '\0')
         buf_printf(text, " (%s)", details->authentication);
     if (str_equal(code, "AuthenticationFailed") || code[0] == '\0')
-        put_skew(text, answer->date);
+        skew_explain(answer->date, "the service's", text);
 }
 
 /* The service names each request; what answers in its place does not. */
@@ -261,7 +218,8 @@ void storage_error_explain(const struct storage_answer *answer, const char *what
 
     buf_init(&text, BUF_ANY_SIZE);
     read_details(answer, &details);
-    copy_name(code, sizeof(code), answer->error_code != NULL ? answer->error_code : details.code);
+    str_copy_name(code, sizeof(code),
+                  answer->error_code != NULL ? answer->error_code : details.code);
     enum err_code meaning = find_meaning(answer->status, code, &mend);
     if (mend == NULL)
         mend = details.message[0] != '\0' ? details.message : "the service refuses the request";
@@ -275,7 +233,7 @@ void storage_error_explain(const struct storage_answer *answer, const char *what
     ret_err->http_status = answer->status;
     ret_err->retry_after_ms = answer->retry_after_ms;
     memcpy(ret_err->service_code, code, sizeof(code));
-    copy_name(ret_err->request_id, sizeof(ret_err->request_id), answer->request_id);
+    str_copy_name(ret_err->request_id, sizeof(ret_err->request_id), answer->request_id);
 }
 
 void storage_error_read(const struct http_reply *reply, const char *what, struct err *ret_err)
@@ -303,5 +261,5 @@ void storage_error_garbled(const struct http_reply *reply, const char *what, str
     put_origin(&text, request_id);
     err_set(err, err->code, "%s", text.data);
     err->http_status = reply->status;
-    copy_name(err->request_id, sizeof(err->request_id), request_id);
+    str_copy_name(err->request_id, sizeof(err->request_id), request_id);
 }

@@ -15,6 +15,13 @@
 
 struct http_reply;
 
+/* The right that an operation needs. */
+struct storage_right {
+    const char *operation; /* in the REST documentation's words: "Get Messages" */
+    const char *letter;    /* of a SAS */
+    const char *role;      /* the smallest that has it; Storage Queue Data Contributor has all */
+};
+
 /* What of an answer tells its meaning. Texts are borrowed; NULL where the answer has none. */
 struct storage_answer {
     int status;
@@ -39,5 +46,7 @@ void storage_error_garbled(const struct http_reply *reply, const char *what, str
 /* Whether the service took the credential and found that it lacks the right to that operation: not one
  * that is wrong, expired, revoked or refused as a whole. */
 bool storage_error_lacks_right(const struct err *err);
+/* NULL for an operation that it does not know. */
+const struct storage_right *storage_error_right(const char *operation);
 
 #endif

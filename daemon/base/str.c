@@ -38,6 +38,15 @@ char *str_trim(char *text)
     return text;
 }
 
+bool str_is_visible(const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if (*text <= ' ' || *text > '~')
+            return false;
+    }
+    return true;
+}
+
 bool str_to_uint(const char *text, uint64_t max, uint64_t *ret_value)
 {
     uint64_t value = 0;
@@ -149,6 +158,32 @@ size_t str_utf8_next(const char *text, size_t len, uint32_t *ret_character)
         return 0;
     *ret_character = character;
     return size;
+}
+
+void str_copy_line(char *to, size_t size, const char *text)
+{
+    size_t used = 0;
+
+    for (; *text != '\0' && *text != '\n' && *text != '\r' && used + 1 < size; text++)
+        to[used++] = (unsigned char)*text < ' ' || *text == 0x7f ? ' ' : *text;
+    while (used > 0 && ((unsigned char)to[used - 1] >= 0x80 || strchr(". ", to[used - 1]) != NULL))
+        used--;
+    to[used] = '\0';
+}
+
+static bool is_name_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_' || c == '.';
+}
+
+void str_copy_name(char *to, size_t size, const char *text)
+{
+    size_t used = 0;
+
+    for (; text != NULL && is_name_char(*text) && used + 1 < size; text++)
+        to[used++] = *text;
+    to[used] = '\0';
 }
 
 bool str_is_utf8(const char *text, size_t len)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Base64, through libcrypto, strict where libcrypto is lenient. */
+/* Base64 and base64url, through libcrypto, strict where libcrypto is lenient. */
 #include "codec/base64.h"
 
 #include <openssl/evp.h>
@@ -92,6 +92,52 @@ void base64_encode(const void *data, size_t len, struct buf *out)
         unsigned char chars[CHUNK_CHARS + 1];
         size_t part = min_of(len, (size_t)CHUNK_BYTES);
         int count = EVP_EncodeBlock(chars, bytes, (int)part);
+        buf_append(out, chars, (size_t)count);
+        bytes += part;
+        len -= part;
+    }
+}
+
+/* The characters in which the two alphabets differ, in the same order. */
+static const char plain[] = "+/";
+static const char url_safe[] = "-_";
+
+/* c, or the character of the one alphabet that stands for it in the other. */
+static char translate(char c, const char *from, const char *to)
+{
+    const char *place = c == '\0' ? NULL : strchr(from, c);
+
+    return place == NULL ? c : to[place - from];
+}
+
+bool base64url_decode(const char *text, size_t len, struct buf *out)
+{
+    size_t padding = (4 - len % 4) % 4;
+    struct decoder decoder;
+
+    decoder.count = 0;
+    decoder.ended = false;
+    decoder.out = out;
+    for (size_t i = 0; i < len; i++) {
+        char c = translate(text[i], url_safe, plain);
+        if (strchr("+/=", text[i]) != NULL || !take_run(&decoder, &c, 1))
+            return false;
+    }
+    return padding < 3 && take_run(&decoder, "==", padding) && flush(&decoder);
+}
+
+void base64url_encode(const void *data, size_t len, struct buf *out)
+{
+    const unsigned char *bytes = data;
+
+    while (len != 0) {
+        unsigned char chars[CHUNK_CHARS + 1];
+        size_t part = min_of(len, (size_t)CHUNK_BYTES);
+        int count = EVP_EncodeBlock(chars, bytes, (int)part);
+        while (chars[count - 1] == '=')
+            count--;
+        for (int i = 0; i < count; i++)
+            chars[i] = (unsigned char)translate((char)chars[i], plain, url_safe);
         buf_append(out, chars, (size_t)count);
         bytes += part;
         len -= part;

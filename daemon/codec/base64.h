@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Base64 (RFC 4648, section 4), through libcrypto, strict where libcrypto is lenient. */
+/* Base64 (RFC 4648, section 4) and base64url (section 5), through libcrypto, strict where libcrypto is
+ * lenient. */
 #ifndef CODEC_BASE64_H
 #define CODEC_BASE64_H
 
@@ -16,5 +17,10 @@ struct buf;
  * at, as .NET and Python do it. */
 bool base64_decode(const char *text, size_t len, struct buf *out) MUST_CHECK;
 void base64_encode(const void *data, size_t len, struct buf *out);
+
+/* As JSON web tokens write it: - and _ for + and /, no padding, and nothing is passed over. Otherwise
+ * like the two above. */
+bool base64url_decode(const char *text, size_t len, struct buf *out) MUST_CHECK;
+void base64url_encode(const void *data, size_t len, struct buf *out);
 
 #endif

@@ -48,6 +48,14 @@ static int number(struct reader *reader, int digits, int least, int most)
     return reader->bad ? least : value;
 }
 
+/* One or two digits. */
+static int short_number(struct reader *reader, int least, int most)
+{
+    bool has_two = *reader->at != '\0' && reader->at[1] >= '0' && reader->at[1] <= '9';
+
+    return number(reader, has_two ? 2 : 1, least, most);
+}
+
 /* One of a table's three-letter names, as its index. */
 static int name(struct reader *reader, const char (*names)[4], int count)
 {
@@ -169,6 +177,50 @@ bool date_parse_iso(const char *text, int64_t *ret_ms)
     if (!finish(&reader, &utc, year, &seconds))
         return false;
     *ret_ms = (seconds - ahead_s) * 1000 + ms;
+    return true;
+}
+
+/* The hour of a clock that may go by halves of a day; "00 PM" and "14 PM" are what some mean by 12 and 2. */
+static int us_hour(struct reader *reader, int hour)
+{
+    if (str_starts(reader->at, " AM")) {
+        expect(reader, " AM");
+        reader->bad |= hour > 12;
+        return hour % 12;
+    }
+    if (str_starts(reader->at, " PM")) {
+        expect(reader, " PM");
+        return hour % 12 + 12;
+    }
+    return hour;
+}
+
+bool date_parse_us(const char *text, int64_t *ret_ms)
+{
+    struct reader reader = {.at = text};
+    struct tm utc = {0};
+    int ahead_s = 0;
+    int64_t seconds;
+
+    utc.tm_mon = short_number(&reader, 1, 12) - 1;
+    expect(&reader, "/");
+    utc.tm_mday = short_number(&reader, 1, 31);
+    expect(&reader, "/");
+    int year = number(&reader, 4, 0, 9999);
+    expect(&reader, " ");
+    utc.tm_hour = short_number(&reader, 0, 23);
+    expect(&reader, ":");
+    utc.tm_min = number(&reader, 2, 0, 59);
+    expect(&reader, ":");
+    utc.tm_sec = number(&reader, 2, 0, 60);
+    utc.tm_hour = us_hour(&reader, utc.tm_hour);
+    if (next_is(&reader, ' ')) {
+        expect(&reader, " ");
+        ahead_s = zone_s(&reader);
+    }
+    if (!finish(&reader, &utc, year, &seconds))
+        return false;
+    *ret_ms = (seconds - ahead_s) * 1000;
     return true;
 }
 

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "azure/queue.h"
 #include "flow/settings.h"
 #include "hook/hook.h"
 #include "identity/identity.h"
@@ -21,6 +22,8 @@ struct shared_http {
 struct known_identity {
     const struct identity_settings *settings;
     struct identity *identity;
+    struct generation
+        *owner; /* an earlier generation that made it and keeps it; NULL: this one did */
 };
 
 struct generation {
@@ -60,6 +63,45 @@ static struct shared_http *share_http(struct loop *loop, const struct snapshot *
     return previous->http;
 }
 
+static void know(struct generation *generation, const struct known_identity *known)
+{
+    generation->identities = xreallocarray(generation->identities, generation->identity_count + 1,
+                                           sizeof(*generation->identities));
+    generation->identities[generation->identity_count++] = *known;
+}
+
+/* The entry of `identities` that says the same; NULL: none. */
+static const struct identity_settings *find_same(const struct snapshot *snapshot,
+                                                 const struct identity_settings *settings)
+{
+    const struct config_objects *identities = &snapshot->settings->identities;
+
+    for (unsigned i = 0; settings->name != NULL && i < identities->count; i++) {
+        if (identity_settings_equal(identities->items[i], settings))
+            return identities->items[i];
+    }
+    return NULL;
+}
+
+/* What did not change stays the same object: its token serves on, and is one for all queues. */
+static void share_identities(struct generation *generation, struct generation *previous)
+{
+    if (previous == NULL || generation->http != previous->http ||
+        generation->snapshot->settings->allow_insecure !=
+            previous->snapshot->settings->allow_insecure)
+        return;
+    for (unsigned i = 0; i < previous->identity_count; i++) {
+        struct known_identity known = previous->identities[i];
+
+        known.settings = find_same(generation->snapshot, known.settings);
+        if (known.settings == NULL)
+            continue;
+        known.owner = generation_keep(known.owner != NULL ? known.owner : previous);
+        know(generation, &known);
+        identity_reload(known.identity);
+    }
+}
+
 struct generation *generation_new(const struct generation_context *context,
                                   struct snapshot *snapshot, struct generation *previous)
 {
@@ -76,6 +118,7 @@ struct generation *generation_new(const struct generation_context *context,
     generation->hooks = xcalloc(hooks->count + 1, sizeof(struct hook *));
     for (unsigned i = 0; i < hooks->count; i++)
         generation->hooks[i] = hook_new(&hook_context, hooks->items[i]);
+    share_identities(generation, previous);
     return generation;
 }
 
@@ -92,8 +135,12 @@ static void destroy(void *arg)
     for (unsigned i = 0; i < generation->hook_count; i++)
         hook_free(generation->hooks[i]);
     free(generation->hooks);
-    for (unsigned i = 0; i < generation->identity_count; i++)
-        identity_free(generation->identities[i].identity);
+    for (unsigned i = 0; i < generation->identity_count; i++) {
+        if (generation->identities[i].owner != NULL)
+            generation_drop(generation->identities[i].owner);
+        else
+            identity_free(generation->identities[i].identity);
+    }
     free(generation->identities);
     if (--generation->http->references == 0) {
         http_free(generation->http->http);
@@ -135,17 +182,20 @@ void generation_reload_identities(struct generation *generation)
 struct identity *generation_identity(struct generation *generation,
                                      const struct identity_settings *settings, const char *label)
 {
+    const struct settings *all = generation->snapshot->settings;
     struct identity_context context = {.loop = generation->context.loop,
                                        .worker = generation->context.worker,
-                                       .http = generation->http->http};
+                                       .http = generation->http->http,
+                                       .audience = QUEUE_AUDIENCE,
+                                       .allow_insecure = all->allow_insecure};
+    struct known_identity known = {.settings = settings};
 
     for (unsigned i = 0; i < generation->identity_count; i++) {
         if (generation->identities[i].settings == settings)
             return generation->identities[i].identity;
     }
-    generation->identities = xreallocarray(generation->identities, generation->identity_count + 1,
-                                           sizeof(*generation->identities));
-    struct known_identity *known = &generation->identities[generation->identity_count++];
-    *known = (struct known_identity){settings, identity_new(&context, settings, label)};
-    return known->identity;
+    known.identity =
+        identity_new(&context, settings, settings->name != NULL ? settings->name : label);
+    know(generation, &known);
+    return known.identity;
 }

@@ -24,7 +24,8 @@ struct generation_context {
 struct generation;
 
 /* Takes the snapshot. Holds one reference. The HTTP client of `previous` (may be NULL) is shared when
- * its settings are the same, and with it the open connections. */
+ * its settings are the same, and with it the open connections; so are then the identities that did not
+ * change, and with them their tokens. */
 struct generation *generation_new(const struct generation_context *context,
                                   struct snapshot *snapshot, struct generation *previous);
 struct generation *generation_keep(struct generation *generation);
@@ -37,7 +38,8 @@ struct http *generation_http(const struct generation *generation);
 struct hook *const *generation_hooks(const struct generation *generation, unsigned *ret_count);
 /* Lets every identity read its files again. */
 void generation_reload_identities(struct generation *generation);
-/* The one identity object of a setting; made at the first call. label names it in the log. */
+/* The one identity object of a setting; made at the first call. label names it in the log where it has no
+ * name of its own. */
 struct identity *generation_identity(struct generation *generation,
                                      const struct identity_settings *settings, const char *label);
 

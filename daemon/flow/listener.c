@@ -573,9 +573,9 @@ const char *listener_trouble(const struct listener *listener)
     if (listener->getting.failures > 0)
         return listener->failure.text;
     trouble = setbacks_trouble(&listener->setbacks);
-    if (trouble != NULL)
-        return trouble;
-    return update_right_trouble(&listener->right);
+    if (trouble == NULL)
+        trouble = update_right_trouble(&listener->right);
+    return trouble != NULL ? trouble : identity_trouble(listener->identity);
 }
 
 bool listener_is_alive(const struct listener *listener)

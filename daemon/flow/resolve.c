@@ -328,6 +328,25 @@ static char *resolve_poison_url(const struct snapshot *snapshot, const struct qu
     return sibling_url(plan->url, poison_name);
 }
 
+/* Whoever is on the way of a token can use it. */
+static void check_token_url(const char *text, const struct identity_settings *identity,
+                            const struct settings *settings, const struct node *map,
+                            struct mistakes *mistakes)
+{
+    autourl url = {0};
+    struct err err;
+
+    if (text == NULL || !resolve_is_whole(identity) || !identity_sends_tokens(identity) ||
+        !url_parse(text, &url, &err) || str_equal(url.scheme, "https"))
+        return;
+    if (!url_is_loopback(&url))
+        mistakes_at_key(mistakes, map, "url", "url: a token is sent over https:// only");
+    else if (!settings->allow_insecure)
+        mistakes_at_key(mistakes, map, "url",
+                        "url: a token is sent over https:// only; to this machine also over "
+                        "http://, with allow_insecure: true");
+}
+
 static void resolve_poison(struct snapshot *snapshot, struct queue_plan *plan,
                            struct mistakes *mistakes)
 {
@@ -343,6 +362,9 @@ static void resolve_poison(struct snapshot *snapshot, struct queue_plan *plan,
             resolve_access(snapshot, &poison->access, poison->place.map, mistakes);
     if (plan->poison_identity == NULL)
         plan->poison_identity = plan->identity;
+    if (poison != NULL && is_written(poison->place.map, "url"))
+        check_token_url(plan->poison_url, plan->poison_identity, snapshot->settings,
+                        poison->place.map, mistakes);
 }
 
 /* Whether anything was written that says who we are, well or not. */
@@ -376,6 +398,7 @@ void resolve_queue(struct snapshot *snapshot, const struct queue_settings *queue
                     "their _file and _credential forms)",
                     resolve_label(queue));
     plan->url = resolve_url(snapshot, queue, plan->identity, mistakes);
+    check_token_url(plan->url, plan->identity, snapshot->settings, queue->place.map, mistakes);
     plan->expiry_margin_ms = max_of(queue->expiry_margin_ms, 2 * queue->lease_ms);
     resolve_poison(snapshot, plan, mistakes);
 }

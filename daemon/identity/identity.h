@@ -5,7 +5,9 @@
  * from the network), so authorising has two steps: wait until the identity is ready, then sign, which
  * is immediate.
  *
- * A kind is one file, one const struct identity_kind, one row in kinds.c.
+ * A kind is one file, one const struct identity_kind, one row in kinds.c. It has a secret that signs (a
+ * SAS, a key), or an issuer that gives it tokens, or an issuer and a secret to show there. What all have in
+ * common is done once: secrets are read by identity/source, tokens got and kept by identity/token_cache.
  */
 #ifndef IDENTITY_IDENTITY_H
 #define IDENTITY_IDENTITY_H
@@ -16,10 +18,12 @@
 #include "base/err.h"
 #include "config/table.h"
 
+struct err;
 struct http;
 struct http_request;
 struct identity;
 struct identity_wait;
+struct issuer;
 struct loop;
 struct mistakes;
 struct node;
@@ -31,7 +35,20 @@ struct identity_context {
     struct loop *loop;
     struct worker *worker;
     struct http *http;
+    const char *audience; /* whom a token is for, "https://storage.azure.com/"; a constant */
+    bool allow_insecure;  /* a token may be sent over http:// to this machine */
 };
+
+/* A secret of a kind's settings: the row's name (S, S_file, S_credential), and where it is. */
+struct identity_secret {
+    const char *name;
+    size_t offset;
+    /* Blocks nothing: whether the text is of the right shape; permissions as for identity_check. ERR_AUTH
+     * with the reason. */
+    bool (*check)(const char *text, const char *permissions, struct err *err);
+};
+
+#define IDENTITY_MAX_SECRETS 2
 
 /* What a credential says of itself. */
 struct identity_facts {
@@ -45,13 +62,15 @@ struct identity_kind {
     const char *name;
     const char *doc;           /* one line */
     struct config_table table; /* of its settings, which begin with struct config_place */
-    /* A kind that holds one secret says which; it is then read, checked and read again for it, and
-     * is_ready, acquire and refused are the source's. */
-    const char *secret; /* the row's name, NULL for other kinds */
-    size_t secret_offset;
-    /* Blocks nothing: whether the secret's text is of the right shape. ERR_AUTH with the reason. */
-    bool (*check_secret)(const char *text, const char *permissions, struct err *err);
-    /* Takes a freshly read secret into use. */
+    /* Of which exactly one is set (the table's check sees to it); ends with a NULL name. None: the kind
+     * has no secret, or names it by secret_of. */
+    struct identity_secret secrets[IDENTITY_MAX_SECRETS + 1];
+    /* For a kind whose secret is not one of its rows but a file that the platform writes, such as a
+     * workload's token: read again before each fetch, whoever may read it. Borrowed from self. NULL for others. */
+    const struct config_secret *(*secret_of)(void *self);
+    /* Who gives it tokens; NULL for a kind whose secret signs. */
+    const struct issuer *(*issuer)(void *self);
+    /* Takes a freshly read secret into use. NULL without a secret. */
     bool (*adopt)(void *self, const struct secret *secret, struct err *err);
     /* Whether it should be read again first. May be NULL. */
     bool (*is_stale)(void *self, int64_t read_ms);
@@ -61,17 +80,16 @@ struct identity_kind {
     /* The queue service's URL that the credential names, without a trailing slash, in fresh memory.
      * Blocks. NULL for kinds that know none. */
     bool (*queue_endpoint)(const char *text, char **ret_url, struct err *err);
+    /* Looks at this machine for what the settings leave open, and notes it in them: a part of identity_check.
+     * Blocks. May be NULL. */
+    void (*look)(void *settings);
     /* settings outlives the object. owner is for identity_acquired and logging. */
     void *(*create)(struct identity *owner, const struct identity_context *context,
                     const void *settings);
     void (*destroy)(void *self);
-    bool (*is_ready)(void *self);
-    /* Starts getting a credential; identity_acquired(owner, ...) must follow, never from inside. */
-    void (*acquire)(void *self);
-    /* Adds the credential to the request. Called only while ready. */
+    /* Adds the credential to the request. Called only while ready. NULL with an issuer: the token is
+     * put there by identity/token_cache. */
     bool (*sign)(void *self, struct http_request *request, struct err *err);
-    /* The service answered 401 or 403: forget what may be stale (reread a file, drop a token). */
-    void (*refused)(void *self);
     /* Adds what the kind knows about a refusal to err's sentence ("the SAS expired at ..."). May be
      * NULL. */
     void (*explain)(void *self, struct err *err);
@@ -127,8 +145,16 @@ void identity_wait_cancel(struct identity_wait *wait);
  * complete. On failure the request may hold a part of the credential: drop it. */
 bool identity_sign(struct identity *identity, struct http_request *request,
                    struct err *err) MUST_CHECK;
-/* The service refused a signed request with err, whose sentence grows by what the kind knows. */
-void identity_refused(struct identity *identity, struct err *err);
+/* The number of the credential that identity_sign uses: another for each token. */
+unsigned identity_credential(const struct identity *identity);
+/* The service refused, with err, a request that was signed with that credential; err's sentence grows by what
+ * is known. True when there is, or may soon be, another credential that helps: the request should be signed
+ * and sent anew, once. */
+bool identity_refused(struct identity *identity, unsigned credential, struct err *err);
+/* What is wrong although the identity works: a sentence; NULL when nothing is. */
+const char *identity_trouble(const struct identity *identity);
+/* Whether it sends tokens, which go over https:// alone (to this machine also over http://, if allowed). */
+bool identity_sends_tokens(const struct identity_settings *settings);
 
 /* Whether the credential in use says of itself that it lacks that SAS permission (a letter). False when
  * it does not tell, and before the identity was ready. */
@@ -143,8 +169,12 @@ void identity_reload(struct identity *identity);
  * use stays when that fails. */
 void identity_look_again(struct identity *identity);
 
-/* For kinds alone: the acquisition has ended. */
+/* For identity/token_cache alone: a fetch has ended. */
 void identity_acquired(struct identity *identity, const struct err *err);
+/* For identity/token_cache alone: the issuer refused the secret; adds why that can not change by itself. */
+void identity_explain_secret(const struct identity *identity, struct err *err);
+/* For issuers alone: what `challenged` began has ended. */
+void identity_challenge_met(struct identity *identity, const struct err *err);
 /* For kinds alone: puts "; ..." behind an error's sentence. */
 void identity_add_reason(struct err *err, const char *format, ...) PRINTF_LIKE(2, 3);
 

@@ -6,7 +6,8 @@
 #define KINDS(row) \
     row(sas) \
     row(shared_key) \
-    row(connection_string)
+    row(connection_string) \
+    row(managed_identity)
 /* clang-format on */
 
 #define DECLARE(kind) extern const struct identity_kind identity_kind_##kind;

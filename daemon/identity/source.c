@@ -23,12 +23,13 @@ struct reading {
 };
 
 struct source {
-    struct identity *owner;
     struct worker *worker;
     const struct config_secret *setting;
     bool allow_readable;
     source_adopt_fn *adopt;
     void *self;
+    source_done_fn *done;
+    void *arg;
     bool ready;
     int64_t read_ms;
     struct secret in_use; /* to tell another one from it */
@@ -103,19 +104,20 @@ bool source_check(const struct config_secret *setting, const char *name, const s
     return false;
 }
 
-struct source *source_new(struct identity *owner, const struct identity_context *context,
-                          const struct config_secret *setting, bool allow_readable,
-                          source_adopt_fn *adopt, void *self)
+struct source *source_new(struct worker *worker, const struct config_secret *setting,
+                          bool allow_readable, source_adopt_fn *adopt, void *self,
+                          source_done_fn *done, void *arg)
 {
     struct source *source = xcalloc(1, sizeof(*source));
 
     *source = (struct source){
-        .owner = owner,
-        .worker = context->worker,
+        .worker = worker,
         .setting = setting,
         .allow_readable = allow_readable,
         .adopt = adopt,
         .self = self,
+        .done = done,
+        .arg = arg,
     };
     return source;
 }
@@ -183,7 +185,7 @@ static void adopt_reading(struct source *source, struct reading *reading)
     if (reading->ok && source->adopt(source->self, &reading->secret, &err))
         note_use(source, &reading->secret);
     free_reading(reading);
-    identity_acquired(source->owner, source->ready ? NULL : &err);
+    source->done(source->arg, source->ready ? NULL : &err);
 }
 
 static void on_read(void *arg)

@@ -14,20 +14,21 @@
 #include "loop/worker.h"
 
 struct config_secret;
-struct identity;
-struct identity_context;
 struct mistakes;
 struct node;
 
+/* A reading has ended: err is NULL when there is a secret to use. */
+typedef void source_done_fn(void *arg, const struct err *err);
 /* Takes a freshly read secret into use: parses it, keeps what it needs. False with ERR_AUTH when it
  * is not of the right shape; the source then counts as not ready. */
 typedef bool source_adopt_fn(void *self, const struct secret *secret, struct err *err);
 
 struct source; /* one per identity */
 
-struct source *source_new(struct identity *owner, const struct identity_context *context,
-                          const struct config_secret *setting, bool allow_readable,
-                          source_adopt_fn *adopt, void *self);
+/* setting is borrowed. self is for adopt, arg for done. */
+struct source *source_new(struct worker *worker, const struct config_secret *setting,
+                          bool allow_readable, source_adopt_fn *adopt, void *self,
+                          source_done_fn *done, void *arg);
 /* Safe while a read is under way. NULL is fine. */
 void source_free(struct source *source);
 bool source_is_ready(const struct source *source);
@@ -35,7 +36,7 @@ bool source_is_ready(const struct source *source);
 int64_t source_read_ms(const struct source *source);
 /* Grows when another secret than before was adopted. */
 unsigned source_version(const struct source *source);
-/* Reads and adopts, then calls identity_acquired. When that fails for a source that is ready still,
+/* Reads and adopts, then calls done. When that fails for a source that is ready still,
  * nothing is lost: the secret in use stays, and the acquisition counts as good. */
 void source_acquire(struct source *source);
 /* The next use reads a file again; a text or a credential stays what it is, and so stays ready. */

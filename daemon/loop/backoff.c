@@ -11,8 +11,7 @@ void backoff_init(struct backoff *backoff, int64_t first_ms, int64_t cap_ms)
     *backoff = (struct backoff){.first_ms = first_ms, .cap_ms = max_of(first_ms, cap_ms)};
 }
 
-/* A number from 0 to bound. */
-static int64_t draw(int64_t bound)
+int64_t backoff_draw(int64_t bound)
 {
     uint32_t random;
 
@@ -26,7 +25,7 @@ int64_t backoff_next(struct backoff *backoff)
     int64_t half = (span + 1) / 2;
 
     backoff->span_ms = min_of(span * 2, backoff->cap_ms);
-    return half + draw(span - half);
+    return half + backoff_draw(span - half);
 }
 
 void backoff_reset(struct backoff *backoff)

@@ -18,5 +18,7 @@ void backoff_init(struct backoff *backoff, int64_t first_ms, int64_t cap_ms);
 /* The next wait in milliseconds; never 0 when first_ms is not. */
 int64_t backoff_next(struct backoff *backoff);
 void backoff_reset(struct backoff *backoff);
+/* A number from 0 to bound, drawn anew each time: the jitter of who has waits of its own. */
+int64_t backoff_draw(int64_t bound);
 
 #endif

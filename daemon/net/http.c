@@ -39,7 +39,8 @@ struct host {
 struct http_call {
     struct http *http;
     struct host *host;
-    bool is_open; /* libcurl has it; else it waits at its host */
+    bool is_open;   /* libcurl has it; else it waits at its host */
+    bool is_direct; /* its handle asks no proxy */
     struct http_handle handle;
     struct http_request request; /* owns the body while it is being sent */
     http_done_fn *done;
@@ -77,6 +78,17 @@ const char *http_reply_header(const struct http_reply *reply, const char *name)
     if (curl_easy_header(reply->call->handle.easy, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
         return NULL;
     return header->value;
+}
+
+void http_reply_take_request(const struct http_reply *reply, struct http_request *request)
+{
+    *request = reply->call->request;
+    http_request_init(&reply->call->request, request->method);
+}
+
+int64_t http_timeout_ms(const struct http *http)
+{
+    return http->settings.timeout_ms;
 }
 
 uint64_t http_requests_sent(const struct http *http)
@@ -252,6 +264,8 @@ static void recycle(struct http_call *call)
 
     host_drop(take(call->host));
 
+    if (call->request.secret_reply)
+        buf_wipe(&call->reply);
     http_request_done(&call->request);
     if (call->reply.cap > KEEP_REPLY_BYTES)
         buf_done(&call->reply);
@@ -530,6 +544,15 @@ static struct host *host_of(struct http *http, const char *url)
     return host_get(http, start, (size_t)(end - start));
 }
 
+/* Kept with the handle, like all that seldom changes. */
+static void set_direct(struct http_call *call, bool is_direct)
+{
+    if (is_direct != call->is_direct)
+        curl_easy_setopt(call->handle.easy, CURLOPT_NOPROXY,
+                         is_direct ? "*" : call->http->no_proxy);
+    call->is_direct = is_direct;
+}
+
 struct http_call *http_call_start(struct http *http, struct http_request *request,
                                   http_done_fn *done, void *arg)
 {
@@ -550,7 +573,8 @@ struct http_call *http_call_start(struct http *http, struct http_request *reques
     if (call->request.timeout_ms <= 0)
         call->request.timeout_ms = http->settings.timeout_ms;
     long timeout_ms = (long)max_of(call->request.timeout_ms, 1);
-    http_handle_set(&call->handle, &call->request, http->is_direct);
+    set_direct(call, call->request.direct);
+    http_handle_set(&call->handle, &call->request, http->is_direct || call->is_direct);
     timer_set(&call->deadline, timeout_ms);
     curl_easy_setopt(call->handle.easy, CURLOPT_CONNECTTIMEOUT_MS,
                      min_of(timeout_ms, CONNECT_TIMEOUT_MS));

@@ -41,6 +41,9 @@ struct http_reply {
 /* A header of the reply, case ignored, NULL when absent; borrowed for the callback. */
 const char *http_reply_header(const struct http_reply *reply, const char *name);
 
+/* Within the callback: gives the request back as it was sent, to be sent anew. request is written over. */
+void http_reply_take_request(const struct http_reply *reply, struct http_request *request);
+
 /* Fires exactly once, never from inside http_call_start, unless the call was cancelled. err is NULL
  * when an answer came; else ERR_NETWORK, ERR_SERVER (answer too big or cut) or ERR_CONFIG with a
  * sentence that names host and cause. The call is gone when it returns. */
@@ -54,6 +57,8 @@ struct http_call *http_call_start(struct http *http, struct http_request *reques
                                   http_done_fn *done, void *arg);
 /* done will not fire. NULL is fine. */
 void http_call_cancel(struct http_call *call);
+/* The client's time for a call, in milliseconds. */
+int64_t http_timeout_ms(const struct http *http);
 /* Calls started so far, for tests. */
 uint64_t http_requests_sent(const struct http *http);
 

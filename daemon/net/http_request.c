@@ -32,15 +32,25 @@ void http_request_init(struct http_request *request, enum http_method method)
     buf_init(&request->body, BUF_ANY_SIZE);
 }
 
+static bool is_header(const char *header, const char *name, size_t len)
+{
+    return strncasecmp(header, name, len) == 0 && header[len] == ':';
+}
+
+static void free_header(char *header)
+{
+    explicit_bzero(header, strlen(header));
+    free(header);
+}
+
 void http_request_done(struct http_request *request)
 {
-    for (unsigned i = 0; i < request->header_count; i++) {
-        explicit_bzero(request->headers[i], strlen(request->headers[i]));
-        free(request->headers[i]);
-    }
+    for (unsigned i = 0; i < request->header_count; i++)
+        free_header(request->headers[i]);
     request->header_count = 0;
     buf_wipe(&request->url);
     buf_done(&request->url);
+    buf_wipe(&request->body);
     buf_done(&request->body);
 }
 
@@ -56,13 +66,27 @@ void http_request_header(struct http_request *request, const char *name, const c
     request->headers[request->header_count++] = header;
 }
 
+void http_request_drop_header(struct http_request *request, const char *name)
+{
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < request->header_count; i++) {
+        char *header = request->headers[i];
+        if (is_header(header, name, strlen(name)))
+            free_header(header);
+        else
+            request->headers[kept++] = header;
+    }
+    request->header_count = kept;
+}
+
 const char *http_request_find_header(const struct http_request *request, const char *name)
 {
     size_t len = strlen(name);
 
     for (unsigned i = 0; i < request->header_count; i++) {
         const char *header = request->headers[i];
-        if (strncasecmp(header, name, len) == 0 && header[len] == ':')
+        if (is_header(header, name, len))
             return header + len + 2;
     }
     return NULL;

@@ -6,6 +6,7 @@
 #ifndef NET_HTTP_REQUEST_H
 #define NET_HTTP_REQUEST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,11 +25,15 @@ struct http_request {
     struct buf body;        /* sent with PUT and POST, length 0 included */
     int64_t timeout_ms;     /* 0: the client's */
     size_t max_reply_bytes; /* a longer body fails the call; 0: 1 MiB */
+    bool direct;            /* never through a proxy, whatever is configured */
+    bool secret_reply;      /* the answer's body is wiped after use */
 };
 
 void http_request_init(struct http_request *request, enum http_method method);
 void http_request_done(struct http_request *request); /* wipes what it held */
 void http_request_header(struct http_request *request, const char *name, const char *value);
+/* Takes a header away and wipes it; nothing happens when there is none. */
+void http_request_drop_header(struct http_request *request, const char *name);
 /* The value of a request header, case ignored, or NULL. */
 const char *http_request_find_header(const struct http_request *request, const char *name);
 /* Appends `name=value` to the URL's query, both percent-encoded. */

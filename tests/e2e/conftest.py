@@ -12,6 +12,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
 
 from support.azurite import Azurite  # noqa: E402
+from support.certificates import Certificates  # noqa: E402
 from support.daemon import Daemon  # noqa: E402
 from support.fake_queue import FakeService  # noqa: E402
 from support.queues import Queue  # noqa: E402
@@ -68,6 +69,43 @@ def fake():
     yield service
     service.close()
     assert not service.violations
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory):
+    """An authority for the session, and its certificate for 127.0.0.1."""
+    return Certificates(tmp_path_factory.mktemp("tls") / "certificates")
+
+
+@pytest.fixture(scope="session")
+def oauth_azurite(certificates):
+    """A storage service that takes tokens, over HTTPS."""
+    service = Azurite(certificates=certificates, oauth=True).start()
+    yield service
+    service.stop()
+
+
+@pytest.fixture
+def safe_fake(certificates):
+    """The strict queue service, over HTTPS."""
+    service = FakeService(certificates)
+    yield service
+    service.close()
+    assert not service.violations
+
+
+@pytest.fixture
+def new_issuer():
+    """Makes strict issuers of tokens. None must ever be asked for what it has to refuse."""
+    issuers = []
+
+    def make(kind, *args, **how):
+        issuers.append(kind(*args, **how))
+        return issuers[-1]
+    yield make
+    for issuer in issuers:
+        issuer.close()
+    assert [issuer.violations for issuer in issuers if issuer.violations] == []
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ import collections
 import time
 
 from support import faults
-from support.fake_queue import FakeService, Refused
+from support.exchange import Refused
+from support.fake_queue import FakeService
 
 Gone = collections.namedtuple("Gone", "how wall")  # how: deleted | expired
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* codec/base64: both ways. */
+/* codec/base64: both ways, both alphabets. */
 #include "codec/base64.h"
 
 #include "base/buf.h"
@@ -37,12 +37,44 @@ static void check_decoded(const char *text, size_t size, const struct buf *decod
     check(at == again.len);
 }
 
+/* base64url takes what base64 does with the other two characters and padding put in their places. */
+static void check_url(const char *text, size_t size)
+{
+    autofree char *plain = xmalloc(size + 3);
+    size_t len = size;
+    autobuf decoded;
+    autobuf same;
+    autobuf again;
+
+    buf_init(&decoded, BUF_ANY_SIZE);
+    buf_init(&same, BUF_ANY_SIZE);
+    buf_init(&again, BUF_ANY_SIZE);
+    base64url_encode(text, size, &again);
+    check(again.len == (size * 4 + 2) / 3);
+    check(base64url_decode(again.data, again.len, &same));
+    check(same.len == size && (size == 0 || memcmp(same.data, text, size) == 0));
+    bool good = base64url_decode(text, size, &decoded);
+    for (size_t i = 0; i < size; i++) {
+        bool stray = str_is_space(text[i]) || strchr("+/=", text[i]) != NULL;
+        check(!good || !stray);
+        if (stray)
+            return;
+        plain[i] = text[i] == '-' ? '+' : text[i] == '_' ? '/' : text[i];
+    }
+    while (len % 4 != 0 && len < size + 3)
+        plain[len++] = '=';
+    buf_reset(&same);
+    check(base64_decode(plain, len, &same) == good);
+    check(!good || (same.len == decoded.len && memcmp(same.data, decoded.data, same.len) == 0));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     autofree char *text = fuzz_bytes(data, size);
     autobuf decoded;
     autobuf small;
     check_encodes(text, size);
+    check_url(text, size);
     buf_init(&decoded, BUF_ANY_SIZE);
     buf_init(&small, 0);
     if (!base64_decode(text, size, &decoded))

@@ -18,7 +18,8 @@ export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:strict_string_checks=1:quaran
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 
 # The longest input that still teaches something; the limits of time and memory make slow and large finds.
-declare -A longest=([message]=2048 [json]=1024 [xml]=3072 [yaml]=3072 [reply]=3072 [uuid]=64 [unit]=64 [date]=64)
+declare -A longest=([message]=2048 [json]=1024 [xml]=3072 [yaml]=3072 [reply]=3072 [certificate]=6144 [uuid]=64 [unit]=64 [date]=64
+    [token_answer]=1024 [token_error]=1024)
 
 # Gives a report of one run as words: executions, coverage, features.
 numbers() {

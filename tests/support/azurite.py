@@ -20,12 +20,13 @@ KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr
 
 class Azurite:
     """One emulator. With a location it keeps its data on disk and can be stopped and started again.
-    With certificates it speaks HTTPS."""
+    With certificates it speaks HTTPS, and with oauth too it takes tokens beside its key."""
 
-    def __init__(self, location=None, log=None, certificates=None):
+    def __init__(self, location=None, log=None, certificates=None, oauth=False):
         self.location = location
         self.log = log
         self.certificates = certificates
+        self.oauth = ["--oauth", "basic"] if oauth else []
         self.blob_port, self.queue_port, self.table_port = process.free_ports(3)
         self.scheme = "https" if certificates else "http"
         self.url = f"{self.scheme}://127.0.0.1:{self.queue_port}/{ACCOUNT}"
@@ -36,7 +37,7 @@ class Azurite:
         tls = ["--cert", self.certificates.cert, "--key", self.certificates.key] if self.certificates else []
         out = open(self.log, "ab") if self.log else subprocess.DEVNULL
         self.process = process.start(
-            [PROGRAM, "--silent", *data, *tls, "--disableTelemetry",
+            [PROGRAM, "--silent", *data, *tls, *self.oauth, "--disableTelemetry",
              "--blobPort", self.blob_port, "--queuePort", self.queue_port, "--tablePort", self.table_port],
             stdout=out, stderr=subprocess.STDOUT)
         if self.log:

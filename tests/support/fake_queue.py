@@ -10,20 +10,17 @@ test tells it to (faults.py). Azurite shows that we suit the real thing; this sh
 """
 import base64
 import collections
-import email.utils
-import http.server
 import itertools
 import json
 import re
-import socket
-import ssl
-import struct
-import threading
 import time
 import urllib.parse
 import uuid
 import xml.etree.ElementTree as ElementTree
 from xml.sax.saxutils import escape
+
+from support import jwt
+from support.exchange import Refused, Reply, StrictServer, http_date
 
 ACCOUNT = "fakeaccount"
 SECRET = "c2VjcmV0LW9mLXRoZS1mYWtl"
@@ -31,10 +28,11 @@ SAS = f"sv=2021-12-02&ss=q&srt=co&sp=rwdlacup&se=2099-01-01T00%3A00%3A00Z&sig={S
 WEEK_S = 7 * 24 * 3600
 VERSIONS = ("2017-07-29", "2026-04-06")  # from TTL -1 to the newest that is known
 QUICK = {"poll_min": "50ms", "poll_max": "200ms"}
+BEARER_VERSION = "2019-12-12"  # from which on the service says which token it wants
+AUTHORITY = "https://login.microsoftonline.com/72f988bf-0000-4000-8000-2d7cd011db47/oauth2/authorize"
+CHALLENGE = f"Bearer authorization_uri={AUTHORITY} resource_id=https://storage.azure.com"
 
 Request = collections.namedtuple("Request", "at operation queue method path query headers body")
-# receipts: {message: receipt} that the daemon knows once the answer has reached it whole.
-Reply = collections.namedtuple("Reply", "status headers body receipts", defaults=({}, b"", {}))
 
 # operation: the query parameters that it may have besides the SAS, with their ranges.
 PARAMETERS = {
@@ -78,99 +76,52 @@ class Message:
         return f"<QueueMessage>{inner}</QueueMessage>"
 
 
-class Refused(Exception):
-    """The service says no. With `why`, the daemon should not have asked."""
-
-    def __init__(self, status, code, why=None):
-        super().__init__(code)
-        self.status, self.code, self.why = status, code, why
-
-
-class Fault:
-    """Answers requests of one operation, of one queue or of all, until it is lifted or `times` are over."""
-
-    def __init__(self, operation, answer, times, queue):
-        self.operation, self.answer, self.left, self.queue = operation, answer, times, queue
-        self.times = []  # when it answered, time.monotonic()
-
-    @property
-    def count(self):
-        return len(self.times)
-
-    def suits(self, request):
-        return (self.operation in (request.operation, "*") and self.queue in (None, request.queue)
-                and self.left != 0)
-
-    def take(self):
-        self.times.append(time.monotonic())
-        if self.left is not None:
-            self.left -= 1
-        return self.answer
-
-    def lift(self):
-        self.left = 0
-
-
-class FakeService:
+class FakeService(StrictServer):
     def __init__(self, certificates=None):
-        self.lock = threading.RLock()
         self.queues = {}  # name: [Message]
-        self.requests, self.violations, self.faults = [], [], []
-        self.connections = set()  # those that are open
-        self.closing = threading.Event()
-        self._server = _Server(("127.0.0.1", 0), _Exchange)
-        self._server.service = self
-        self._server.context = None
-        if certificates:
-            self._server.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            self._server.context.load_cert_chain(certificates.cert, certificates.key)
-        self.port = self._server.server_address[1]
-        self.url = f"{'https' if certificates else 'http'}://127.0.0.1:{self.port}/{ACCOUNT}"
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        self.tokens = None  # those that are good; None: a SAS or a key is wanted
+        self.rights = set(PARAMETERS)  # what a token's owner may ask for
+        self.takes_probes = False  # a parameter out of its range is a try of a right, and no violation
+        super().__init__(certificates)
+        self.url = f"{self.origin}/{ACCOUNT}"
 
     def queue(self, name="events"):
         with self.lock:
             self.queues.setdefault(name, [])
         return FakeQueue(self, name)
 
-    def answer(self, operation, answer, times=None, queue=None):
-        """Plays `answer` to the next requests of the operation ("*": of any): to `times` of them, or until lifted."""
-        fault = Fault(operation, answer, times, queue.name if queue else None)
-        with self.lock:
-            self.faults.append(fault)
-        return fault
+    def trust(self, *issuers):
+        """From now on a token of one of them is wanted; a test takes away from `tokens` what it wants to be refused."""
+        self.tokens = self.tokens or set()
+        for issuer in issuers:
+            self.tokens.update(token.text for token in issuer.tokens)
+            issuer.on_token.append(self.tokens.add)
 
     def asked(self, operation, queue=None):
         """The times of the requests of an operation, as they came."""
         return [r.at for r in list(self.requests)
                 if r.operation == operation and (queue is None or r.queue == queue.name)]
 
-    def close(self):
-        self.closing.set()
-        self._server.shutdown()
-        self._server.server_close()
-
     # --- used by the exchange ---
 
-    def fault_for(self, request):
-        with self.lock:
-            self.requests.append(request)
-            fault = next((f for f in self.faults if f.suits(request)), None)
-            return fault.take() if fault else None
+    def read(self, exchange):
+        path, _, query = exchange.path.partition("?")
+        operation, queue = operation_of(exchange.command, path, query)
+        return Request(exchange.times[-1], operation, queue, exchange.command, path, query, exchange.headers, exchange.body)
 
-    def perform(self, request):
-        """Does what is asked, or refuses; notes what should not have been asked."""
-        with self.lock:
-            try:
-                self.check(request)
-                return getattr(self, "_" + request.operation.lower())(request, self.messages_of(request))
-            except Refused as refused:
-                if refused.why:
-                    self.violations.append(f"{request.method} {request.path}: {refused.why}")
-                return Reply(refused.status, {"x-ms-error-code": refused.code}, error_body(refused.code))
+    def headers(self, exchange):
+        return {"Server": "Windows-Azure-Queue/1.0", "x-ms-request-id": str(uuid.uuid4()),
+                "x-ms-version": exchange.headers.get("x-ms-version", ""), "Date": http_date(time.time())}
+
+    def act(self, request):
+        return getattr(self, "_" + request.operation.lower())(request, self.messages_of(request))
+
+    def refusal(self, request, refused):
+        return Reply(refused.status, {"x-ms-error-code": refused.code, **refused.headers}, error_body(refused.code))
 
     def told(self, reply, exchange):
         """The answer goes out whole."""
+        super().told(reply, exchange)
         with self.lock:
             for message, receipt in reply.receipts.items():
                 message.told = receipt, exchange, len(exchange.times)
@@ -200,7 +151,10 @@ class FakeService:
             raise Refused(411, "MissingContentLengthHeader", "no Content-Length")
         if request.method in ("GET", "DELETE") and request.body:
             raise Refused(400, "InvalidInput", "a body where none belongs")
-        self._check_credential(request)
+        if self.tokens is None:
+            self._check_credential(request)
+        else:
+            self._check_token(request)
         self._check_query(request)
 
     @staticmethod
@@ -214,8 +168,23 @@ class FakeService:
         if authorization is not None and not re.match(r"(Bearer |SharedKey \w+:)\S+$", authorization):
             raise Refused(400, "InvalidAuthenticationInfo", "a garbled Authorization header")
 
-    @staticmethod
-    def _check_query(request):
+    def _check_token(self, request):
+        shown = request.headers.get_all("Authorization") or []
+        if "sig=" in request.query:
+            raise Refused(403, "AuthenticationFailed", "a SAS where a token is wanted")
+        if request.headers["x-ms-version"] < BEARER_VERSION:
+            raise Refused(400, "InvalidHeaderValue", f"a token with x-ms-version {request.headers['x-ms-version']}")
+        if len(shown) != 1:
+            raise Refused(401, "NoAuthenticationInformation", "not one token", WWW_Authenticate=CHALLENGE)
+        if not re.fullmatch(r"Bearer [A-Za-z0-9._~+/=-]+", shown[0]):
+            raise Refused(400, "InvalidAuthenticationInfo", "a garbled token")
+        token = shown[0].removeprefix("Bearer ")
+        if token not in self.tokens or jwt.decode(token)[1]["exp"] <= time.time():
+            raise Refused(401, "InvalidAuthenticationInfo", WWW_Authenticate=CHALLENGE)
+        if request.operation not in self.rights:
+            raise Refused(403, "AuthorizationPermissionMismatch")
+
+    def _check_query(self, request):
         known, values = PARAMETERS[request.operation], {}
         for pair in filter(None, request.query.split("&")):
             name, _, value = pair.partition("=")
@@ -228,7 +197,7 @@ class FakeService:
                 raise Refused(400, "UnsupportedQueryParameter", f"{request.operation} has no parameter {name}")
             if known.get(name) and not (re.fullmatch(r"-?\d+", values[name])
                                         and known[name][0] <= int(values[name]) <= known[name][1]):
-                raise Refused(400, "OutOfRangeQueryParameterValue", f"{name} is {value}")
+                raise Refused(400, "OutOfRangeQueryParameterValue", None if self.takes_probes else f"{name} is {value}")
         for name in NEEDED.get(request.operation, ()):
             if not values.get(name):
                 raise Refused(400, "MissingRequiredQueryParameter", f"{name} is missing")
@@ -333,114 +302,6 @@ class FakeQueue:
         return [json.loads(m.text) for m in FakeQueue(self.service, self.name + "-poison").messages()]
 
 
-class _Server(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 64
-
-    def finish_request(self, request, client_address):
-        """In the connection's own thread: a handshake must not hold up the others."""
-        if self.context:
-            request = self.context.wrap_socket(request, server_side=True)
-        super().finish_request(request, client_address)
-
-    def handle_error(self, request, client_address):
-        """A connection that broke; what matters is asserted by the tests."""
-
-
-class _Exchange(http.server.BaseHTTPRequestHandler):
-    """One connection; and, for the answers in faults.py, one request on it."""
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def setup(self):
-        self.times = []  # of its requests
-        self.service.connections.add(self)
-        super().setup()
-
-    def finish(self):
-        self.service.connections.discard(self)
-        super().finish()
-
-    def do_GET(self):
-        self.times.append(time.monotonic())
-        length = int(self.headers.get("Content-Length") or 0)
-        path, _, query = self.path.partition("?")
-        operation, queue = operation_of(self.command, path, query)
-        self.asked = Request(self.times[-1], operation, queue, self.command, path, query, self.headers,
-                             self.rfile.read(length))
-        answer = self.service.fault_for(self.asked)
-        if answer:
-            self.service_checks()
-            answer(self)
-        else:
-            self.send(self.perform())
-
-    do_HEAD = do_PUT = do_POST = do_DELETE = do_GET
-
-    @property
-    def service(self):
-        return self.server.service
-
-    def log_message(self, *args):
-        pass
-
-    def service_checks(self):
-        """A request that is answered badly must be a good one all the same."""
-        try:
-            self.service.check(self.asked)
-        except Refused as refused:
-            self.service.violations.append(f"{self.asked.method} {self.asked.path}: {refused.why}")
-
-    def perform(self):
-        return self.service.perform(self.asked)
-
-    def head(self, reply, **headers):
-        """Status line and headers as bytes; a header that is None is left out."""
-        headers = {"Server": "Windows-Azure-Queue/1.0", "x-ms-request-id": str(uuid.uuid4()),
-                   "x-ms-version": self.headers.get("x-ms-version", ""), "Date": http_date(time.time()),
-                   "Content-Length": str(len(reply.body)), **reply.headers, **headers}
-        if reply.status == 204:
-            headers["Content-Length"] = None
-        lines = [f"HTTP/1.1 {reply.status} Some Reason"]
-        lines += [f"{name}: {value}" for name, value in headers.items() if value is not None]
-        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
-
-    def raw(self, data):
-        self.wfile.write(data)
-        self.wfile.flush()
-
-    def send(self, reply):
-        self.service.told(reply, self)
-        self.raw(self.head(reply) + reply.body)
-
-    def close(self):
-        self.close_connection = True
-
-    def reset(self):
-        """Breaks the connection with a RST."""
-        self.close_connection = True
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.rfile.close()
-        self.wfile.close()
-        self.connection.close()
-
-    def wait_for_client(self, seconds=None):
-        """Waits until the client hangs up or the seconds are over; true when it did, or the service ends."""
-        deadline = None if seconds is None else time.monotonic() + seconds
-        while not self.service.closing.is_set():
-            self.connection.settimeout(0.05 if deadline is None else max(min(deadline - time.monotonic(), 0.05), 0.001))
-            try:
-                if not self.connection.recv(4096):
-                    break
-            except TimeoutError:
-                if deadline is not None and time.monotonic() >= deadline:
-                    return False
-            except OSError:
-                break
-        self.close()
-        return True
-
-
 def operation_of(method, path, query):
     """(operation, queue) of a request; (None, "") where there is no such operation. Clear Messages is none of ours."""
     parts = path.split("/")[1:]
@@ -458,10 +319,6 @@ def operation_of(method, path, query):
     elif parts[2] == "messages" and parts[3]:
         operation = {"PUT": "Update", "DELETE": "Delete"}.get(method)
     return operation, parts[1] if operation else ""
-
-
-def http_date(seconds):
-    return email.utils.formatdate(seconds, usegmt=True)
 
 
 def listing(messages):

@@ -3,7 +3,8 @@
 what varies. Unless it says so, the work that was asked for is not done."""
 import time
 
-from support.fake_queue import Reply, error_body, http_date, listing
+from support.exchange import Reply, http_date
+from support.fake_queue import error_body, listing
 
 HTML = (b"<!DOCTYPE html>\n<html><head><title>Welcome</title></head><body>Please accept our terms. <br> "
         b"<code>&nbsp;</code></body></html>")

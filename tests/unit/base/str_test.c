@@ -48,6 +48,17 @@ static void test_trim(void **state)
     assert_string_equal(str_trim(bare), "x");
 }
 
+static void test_visible(void **state)
+{
+    (void)state;
+    assert_true(str_is_visible(""));
+    assert_true(str_is_visible("!azAZ09~"));
+    assert_false(str_is_visible("a b"));
+    assert_false(str_is_visible("a\n"));
+    assert_false(str_is_visible("\x7f"));
+    assert_false(str_is_visible("\xc3\xa9"));
+}
+
 static void test_to_uint(void **state)
 {
     (void)state;
@@ -175,13 +186,56 @@ static void test_utf8_next(void **state)
     assert_int_equal(str_utf8_next("", 0, &got), 0);
 }
 
+static void test_copy_line(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *line;
+    } cases[] = {
+        {"It is so", "It is so"},
+        {"It is so. \r\nRequestId: 7", "It is so"},
+        {"a\tb\x1b[1m\x7f", "a b [1m"},
+        {"123456789 longer than that", "123456789 longe"},
+        {"1234567890123 \xc3\xa9", "1234567890123"},
+        {"...", ""},
+        {"", ""},
+        {"\nsecond", ""},
+    };
+    char line[16];
+
+    for (size_t i = 0; i < array_size(cases); i++) {
+        str_copy_line(line, sizeof(line), cases[i].text);
+        assert_string_equal(line, cases[i].line);
+    }
+}
+
+static void test_copy_name(void **state)
+{
+    (void)state;
+    char name[8];
+
+    str_copy_name(name, sizeof(name), "a-B_.9");
+    assert_string_equal(name, "a-B_.9");
+    str_copy_name(name, sizeof(name), "Odd&sig=SECRET");
+    assert_string_equal(name, "Odd");
+    str_copy_name(name, sizeof(name), "Odd\nline");
+    assert_string_equal(name, "Odd");
+    str_copy_name(name, sizeof(name), "longer than that");
+    assert_string_equal(name, "longer");
+    str_copy_name(name, sizeof(name), "longerthanthat");
+    assert_string_equal(name, "longert");
+    str_copy_name(name, sizeof(name), NULL);
+    assert_string_equal(name, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_equal),     cmocka_unit_test(test_starts_and_ends),
         cmocka_unit_test(test_trim),      cmocka_unit_test(test_to_uint),
-        cmocka_unit_test(test_nearest),   cmocka_unit_test(test_utf8),
-        cmocka_unit_test(test_utf8_next),
+        cmocka_unit_test(test_nearest),   cmocka_unit_test(test_copy_line),
+        cmocka_unit_test(test_copy_name), cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_utf8_next), cmocka_unit_test(test_visible),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

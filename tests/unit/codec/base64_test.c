@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Base64: RFC 4648's vectors, strictness, chunk borders. */
+/* Base64 and base64url: RFC 4648's vectors, strictness, chunk borders. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -176,6 +176,77 @@ static void test_a_bad_part_among_many(void **state)
     assert_false(base64_decode(text, LEN, &out));
 }
 
+static void test_url_vectors(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {{"", ""},
+                                          {"f", "Zg"},
+                                          {"fo", "Zm8"},
+                                          {"foo", "Zm9v"},
+                                          {"foob", "Zm9vYg"},
+                                          {"\xfb\xff\xbf", "-_-_"},
+                                          {"\xff\xfe", "__4"},
+                                          {"{\"alg\":\"PS256\"}", "eyJhbGciOiJQUzI1NiJ9"}};
+    autobuf out;
+
+    buf_init(&out, BUF_ANY_SIZE);
+    for (size_t i = 0; i < array_size(rows); i++) {
+        buf_reset(&out);
+        base64url_encode(rows[i][0], strlen(rows[i][0]), &out);
+        assert_string_equal(out.data, rows[i][1]);
+        buf_reset(&out);
+        assert_true(base64url_decode(rows[i][1], strlen(rows[i][1]), &out));
+        assert_string_equal(out.data, rows[i][0]);
+    }
+}
+
+/* Each byte value in each place: taken exactly when it belongs to the alphabet; and each length. */
+static void test_url_every_byte_and_length(void **state)
+{
+    (void)state;
+    const char *alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    autobuf out;
+
+    buf_init(&out, BUF_ANY_SIZE);
+    for (int c = 0; c < 256; c++) {
+        for (size_t place = 0; place < 13; place++) {
+            for (size_t len = place + 1; len <= 13; len++) {
+                char text[13];
+                memset(text, 'A', sizeof(text));
+                text[place] = (char)c;
+                buf_reset(&out);
+                assert_int_equal(base64url_decode(text, len, &out),
+                                 len % 4 != 1 && c != 0 && strchr(alphabet, c) != NULL);
+            }
+        }
+    }
+}
+
+static void test_url_chunks(void **state)
+{
+    (void)state;
+    unsigned char data[1600];
+    autobuf text, back;
+
+    buf_init(&text, BUF_ANY_SIZE);
+    buf_init(&back, BUF_ANY_SIZE);
+    for (size_t i = 0; i < sizeof(data); i++)
+        data[i] = (unsigned char)(255 - i * 7 - i / 256);
+    for (size_t len = 0; len <= sizeof(data); len++) {
+        buf_reset(&text);
+        buf_reset(&back);
+        base64url_encode(data, len, &text);
+        assert_int_equal(text.len, (len * 4 + 2) / 3);
+        assert_true(base64url_decode(text.data, text.len, &back));
+        assert_int_equal(back.len, len);
+        assert_memory_equal(back.data, data, len);
+    }
+    buf_done(&back);
+    buf_init(&back, 2);
+    assert_false(base64url_decode("Zm9v", 4, &back));
+    assert_true(base64url_decode("Zm8", 3, &back));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -186,6 +257,9 @@ int main(void)
         cmocka_unit_test(test_lengths),
         cmocka_unit_test(test_ceiling),
         cmocka_unit_test(test_a_bad_part_among_many),
+        cmocka_unit_test(test_url_vectors),
+        cmocka_unit_test(test_url_every_byte_and_length),
+        cmocka_unit_test(test_url_chunks),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

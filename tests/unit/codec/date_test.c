@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Dates: both forms, both ways, the calendar's corners. */
+/* Dates: all forms, those that we write both ways, the calendar's corners. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -28,6 +28,14 @@ static void iso(const char *text, int64_t expected)
     int64_t ms = -1;
 
     if (!date_parse_iso(text, &ms) || ms != expected)
+        fail_msg("'%s' gave %lld", text, (long long)ms);
+}
+
+static void us(const char *text, int64_t expected)
+{
+    int64_t ms = -1;
+
+    if (!date_parse_us(text, &ms) || ms != expected)
         fail_msg("'%s' gave %lld", text, (long long)ms);
 }
 
@@ -141,6 +149,67 @@ static void test_wrong_iso(void **state)
     assert_int_equal(ms, 42);
 }
 
+static void test_us(void **state)
+{
+    (void)state;
+    /* As Microsoft documents them, and as Windows and Linux hosts were seen to write them. */
+    us("09/14/2017 00:00:00 PM +00:00", 1505390400000);
+    us("06/20/2019 02:57:58 +00:00", 1560999478000);
+    us("9/14/2017 2:05:00 PM +00:00", 1505397900000);
+    us("1/16/2020 5:24:12 AM +00:00", 1579152252000);
+    us("1/16/2020 12:24:12 AM +00:00", 1579134252000);
+    us("1/16/2020 12:24:12 PM +00:00", 1579177452000);
+    us("1/16/2020 17:24:12 PM", 1579195452000);
+    us("11/21/2026 03:23:37", SAMPLE_MS);
+    us("11/21/2026 3:23:37 AM", SAMPLE_MS);
+    us("11/21/2026 5:23:37 AM +02:00", SAMPLE_MS);
+    us("11/20/2026 21:53:37 -05:30", SAMPLE_MS);
+    us("11/21/2026 3:23:37 Z", SAMPLE_MS);
+    us("12/31/9999 11:59:59 PM +00:00", 253402300799000);
+    us("02/29/2016 00:00:00 +00:00", 1456704000000);
+}
+
+static void test_wrong_us(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {
+        "",
+        "11/21/2026",
+        "11/21/2026 ",
+        "11/21/26 03:23:37",
+        "21/11/2026 03:23:37",
+        "0/21/2026 03:23:37",
+        "11/0/2026 03:23:37",
+        "11/31/2026 03:23:37",
+        "02/29/2026 03:23:37",
+        "011/21/2026 03:23:37",
+        "11/21/2026 03:23",
+        "11/21/2026 3:3:37",
+        "11/21/2026 24:00:00",
+        "11/21/2026 13:00:00 AM",
+        "11/21/2026 3:23:37AM",
+        "11/21/2026 3:23:37 am",
+        "11/21/2026 3:23:37 AM ",
+        "11/21/2026 3:23:37 AM AM",
+        "11/21/2026 3:23:37 +0000",
+        "11/21/2026 3:23:37+00:00",
+        "11/21/2026 3:23:37 GMT",
+        "11/21/2026  3:23:37",
+        " 11/21/2026 3:23:37",
+        "11-21-2026 3:23:37",
+        "11/21/2026T3:23:37",
+        "/21/2026 3:23:37",
+        "-1/21/2026 3:23:37",
+    };
+    int64_t ms = 42;
+
+    for (size_t i = 0; i < array_size(wrong); i++) {
+        if (date_parse_us(wrong[i], &ms))
+            fail_msg("'%s' was taken", wrong[i]);
+    }
+    assert_int_equal(ms, 42);
+}
+
 /* No beginning of a date is a date, but for the day of a longer one. */
 static void test_truncated(void **state)
 {
@@ -193,6 +262,8 @@ int main(void)
         cmocka_unit_test(test_wrong_http),
         cmocka_unit_test(test_iso),
         cmocka_unit_test(test_wrong_iso),
+        cmocka_unit_test(test_us),
+        cmocka_unit_test(test_wrong_us),
         cmocka_unit_test(test_truncated),
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_time_zone_and_locale_do_not_matter),

@@ -269,7 +269,7 @@ static void refuse_the_credential(void *arg, const struct err *err)
 
     assert_null(err);
     err_set(&refusal, ERR_AUTH, "refused");
-    identity_refused(fixture->identity, &refusal);
+    (void)identity_refused(fixture->identity, 0, &refusal);
 }
 
 static void a_wait_is_never_told_of_a_stale_credential(void **state)
@@ -294,7 +294,7 @@ static void a_refused_file_is_read_again(void **state)
     free(write_secret(fixture, "sv=2021-12-02&sp=rup&se=2099-01-01&sig=new", 0600));
     expect_signed(fixture, "http://127.0.0.1/a/q?" SAS " -");
     err_set(&err, ERR_AUTH, "refused");
-    identity_refused(fixture->identity, &err);
+    (void)identity_refused(fixture->identity, 0, &err);
     assert_string_equal(err.text, "refused");
     assert_false(identity_is_ready(fixture->identity));
     become_ready(fixture);
@@ -368,7 +368,7 @@ static void a_refused_text_stays_what_it_is(void **state)
     given(fixture, "{kind: sas, sas: 'sv=1&sp=rup&se=2020-01-01&sig=x'}");
     become_ready(fixture);
     err_set(&err, ERR_AUTH, "refused");
-    identity_refused(fixture->identity, &err);
+    (void)identity_refused(fixture->identity, 0, &err);
     assert_string_equal(err.text,
                         "refused; the SAS expired at 2020-01-01T00:00:00Z, make a new one "
                         "with permissions rup");
@@ -385,7 +385,7 @@ static void a_credential_says_how_it_changes(void **state)
     given(fixture, "{kind: sas, sas_credential: secret}");
     become_ready(fixture);
     err_set(&err, ERR_AUTH, "refused");
-    identity_refused(fixture->identity, &err);
+    (void)identity_refused(fixture->identity, 0, &err);
     assert_non_null(strstr(err.text, "only at a start"));
     assert_true(identity_is_ready(fixture->identity));
 }
@@ -459,7 +459,7 @@ static void a_connection_strings_bad_successor_is_not_taken(void **state)
     given(fixture, yaml);
     become_ready(fixture);
     err_set(&err, ERR_AUTH, "refused");
-    identity_refused(fixture->identity, &err);
+    (void)identity_refused(fixture->identity, 0, &err);
     assert_non_null(strstr(err.text, "the SAS expired at 2020-01-01T00:00:00Z"));
     for (size_t i = 0; i < array_size(bad); i++) {
         free(write_secret(fixture, bad[i], 0600));
@@ -470,7 +470,7 @@ static void a_connection_strings_bad_successor_is_not_taken(void **state)
     become_ready(fixture);
     expect_signed(fixture, "http://127.0.0.1/a/q SharedKey contoso:");
     err_set(&err, ERR_AUTH, "refused");
-    identity_refused(fixture->identity, &err);
+    (void)identity_refused(fixture->identity, 0, &err);
     assert_string_equal(err.text, "refused");
 }
 

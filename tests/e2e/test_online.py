@@ -1,0 +1,399 @@
+# SPDX-License-Identifier: MIT
+"""`cvnotifyd -t --online`: what each credential may do is tried and told, and nothing is touched."""
+import base64
+import datetime
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+
+from azure.storage.queue import AccessPolicy, QueueSasPermissions
+
+from support import faults, messages, process
+from support.azurite import ACCOUNT, Azurite
+from support.certificates import Certificates
+from support.daemon import SANITIZER, environment, exec_hook, program, run, write_config
+from support.faults import error
+from support.queues import IDENTITY, Queue
+from support.wait import wait_until
+
+LACKING = error(403, "AuthorizationPermissionMismatch")
+RIGHTS = ["credential", "get", "delete", "update", "metadata"]
+HOOKS = [exec_hook("show", "*", "/bin/true")]
+
+
+class Check:
+    """One run: its exit status, the table as {queue: {right: state}}, and what stands below its rows."""
+
+    def __init__(self, place, queues, env=None, **top):
+        config = {"queues": queues, "hooks": HOOKS, **top}
+        write_config(place / "online.yaml", config, place)
+        self.began = time.monotonic()
+        done = run("-t", "--online", "-c", place / "online.yaml", **(env or {}))
+        self.seconds = time.monotonic() - self.began
+        assert not SANITIZER.search(done.stderr), done.stderr
+        self.status, self.out, self.err = done.returncode, done.stdout, done.stderr
+        assert "sig=" not in self.out + self.err
+        self.table, self.needs, self.remarks = {}, {}, {}
+        head, _, body = self.out.partition("\n\nqueue ")
+        assert "configuration is good" in head
+        row = None
+        for line in body.splitlines()[1:-1]:
+            if line.startswith("    "):
+                self.remarks[row] = self.remarks.get(row, "") + line.strip() + "\n"
+                continue
+            queue, right, letter, role, state = re.split(r"  +", line)
+            row = queue, right
+            self.table.setdefault(queue, {})[right] = state
+            self.needs[right] = letter, role
+
+    def states(self, queue, state):
+        """The rights of a queue that are in this state."""
+        return {right for right, found in self.table[queue.name].items() if found == state}
+
+
+def without(config, *keys):
+    return {key: value for key, value in config.items() if key not in keys}
+
+
+def with_sas(queue, sas, **more):
+    return without(queue.config(sas=sas, **more), "identity")
+
+
+@pytest.fixture
+def poisoned(queue):
+    """A queue whose poison queue is there."""
+    queue.poison().client.create_queue()
+    return queue
+
+
+# --- what holds ---
+
+def test_a_key_may_do_everything(place, poisoned):
+    # given a queue with messages, one of which somebody has in hand
+    poisoned.post(messages.training())
+    taken = poisoned.client.receive_message(visibility_timeout=600)
+    poisoned.post(messages.training())
+    before = [(m.id, m.dequeue_count, m.content) for m in poisoned.visible()]
+    # when a key is tried
+    check = Check(place, [poisoned.config()])
+    # then all holds, with what it takes beside it
+    assert (check.status, check.err) == (0, "")
+    assert list(check.table[poisoned.name]) == RIGHTS and check.states(poisoned, "holds") == set(RIGHTS)
+    assert check.table[poisoned.name + ".poison"] == {"credential": "holds", "put": "holds", "is there": "holds"}
+    assert check.needs == {
+        "credential": ("-", "-"), "get": ("p", "Storage Queue Data Message Processor"),
+        "delete": ("p", "Storage Queue Data Message Processor"), "update": ("u", "Storage Queue Data Contributor"),
+        "metadata": ("r", "Storage Queue Data Reader"), "put": ("a", "Storage Queue Data Message Sender"),
+        "is there": ("-", "-")}
+    assert not check.remarks and check.out.endswith("online.yaml: all that was tried holds\n")
+    # and nothing was touched: what was visible is, what was in hand is, and nothing came to it
+    assert [(m.id, m.dequeue_count, m.content) for m in poisoned.visible()] == before and before[0][1] == 0
+    assert (poisoned.count(), poisoned.poison().count()) == (2, 0)
+    poisoned.client.update_message(taken, visibility_timeout=0)
+    assert sorted(m.dequeue_count for m in poisoned.visible()) == [0, 1]
+
+
+def test_nothing_is_made(place, queue):
+    # given a poison queue that is not there yet
+    check = Check(place, [queue.config()])
+    # then that is told, as no trouble, and it is not made
+    assert check.status == 0
+    assert check.table[queue.name + ".poison"] == {"credential": "holds", "put": "holds", "is there": "not yet"}
+    assert "made when it is needed" in check.remarks[queue.name + ".poison", "is there"]
+    assert not [q for q in queue.azurite.service().list_queues() if q.name == queue.name + "-poison"]
+
+
+def test_the_rights_that_the_readme_names_hold(azurite, place, poisoned):
+    # given a SAS for each of the two queues, with no more letters than are needed
+    poison = {"url": poisoned.poison().url, "sas": azurite.queue_sas(poisoned.name + "-poison", "a")}
+    check = Check(place, [with_sas(poisoned, azurite.queue_sas(poisoned.name, "rup"), poison=poison)])
+    # then all holds; that the second may not look for its queue is no trouble
+    assert check.status == 0, check.out
+    assert check.states(poisoned, "holds") == set(RIGHTS)
+    assert check.table[poisoned.name + ".poison"] == {"credential": "holds", "put": "holds", "is there": "not known"}
+    assert "need not" in check.remarks[poisoned.name + ".poison", "is there"]
+
+
+def test_a_stored_message_would_be_gone_at_once(place, fake):
+    # given a strict service, and a message
+    queue, poison = fake.queue(), fake.queue("events-poison")
+    fake.takes_probes = True
+    queue.post(messages.training())
+    (before,) = queue.messages()
+    receipt, visible_at = before.receipt, before.visible_at
+    # when it is asked
+    check = Check(place, [queue.config()])
+    assert check.status == 0, check.out + check.err
+    # then each right was tried once, with what the service has to refuse, and what it holds is as before
+    asked = [(r.queue, r.operation) for r in fake.requests]
+    assert sorted(asked) == sorted([("events", "Get"), ("events", "Delete"), ("events", "Update"),
+                                    ("events", "Metadata"), ("events-poison", "Put"), ("events-poison", "Metadata")])
+    (message,) = queue.messages()
+    assert (message.receipt, message.visible_at, message.dequeue_count) == (receipt, visible_at, 0)
+    assert poison.is_empty()
+    # and a put that were taken all the same would be nobody's message
+    (put,) = [r for r in fake.requests if r.operation == "Put"]
+    assert "messagettl=1&visibilitytimeout=604801" in put.query
+
+
+# --- a letter, a role ---
+
+@pytest.mark.parametrize("letter, right, follows", [("r", "metadata", "the queue's length is not known"),
+                                                    ("u", "update", "leases are long and not renewed")])
+@pytest.mark.parametrize("kind", ["account", "queue"])
+def test_a_letter_that_a_sas_lacks_is_named(azurite, place, poisoned, kind, letter, right, follows):
+    # given a SAS without one letter
+    sas = (azurite.account_sas("rwdlacup".replace(letter, "")) if kind == "account"
+           else azurite.queue_sas(poisoned.name, "rup".replace(letter, "")))
+    poison = {"url": poisoned.poison().url, "sas": azurite.account_sas()}
+    check = Check(place, [with_sas(poisoned, sas, poison=poison)])
+    # then the right that needs it is missing, the letter is named, and so is what follows
+    assert check.status == 77, check.out
+    assert (check.states(poisoned, "missing"), check.states(poisoned, "holds")) == ({right}, set(RIGHTS) - {right})
+    remark = check.remarks[poisoned.name, right]
+    assert remark.startswith(f"the SAS lacks {letter}: ") and follows in remark
+    assert check.out.endswith(": something is missing or refused\n")
+
+
+def test_a_sas_for_both_queues_that_lacks_a(azurite, place, poisoned):
+    check = Check(place, [with_sas(poisoned, azurite.account_sas("rwdlcup"))])
+    assert check.status == 77, check.out
+    assert check.states(poisoned, "holds") == set(RIGHTS)
+    assert check.table[poisoned.name + ".poison"] == {"credential": "holds", "put": "missing", "is there": "holds"}
+    remark = check.remarks[poisoned.name + ".poison", "put"]
+    assert remark.startswith("the SAS lacks a: ") and f"{place}/state/spool" in remark
+
+
+@pytest.mark.parametrize("letter", "pa")
+@pytest.mark.parametrize("kind", ["account", "queue"])
+def test_a_letter_without_which_there_is_no_use_is_a_mistake(azurite, place, poisoned, kind, letter):
+    # given a SAS, for the queue or the poison queue alone, without the letter that each is nothing without
+    name = poisoned.name + ("" if letter == "p" else "-poison")
+    sas = azurite.account_sas("rwdlacup".replace(letter, "")) if kind == "account" else azurite.queue_sas(name, "ru")
+    queue = (with_sas(poisoned, sas) if letter == "p"
+             else poisoned.config(poison={"url": poisoned.poison().url, "sas": sas}))
+    write_config(place / "online.yaml", {"queues": [queue], "hooks": HOOKS}, place)
+    # then it is a mistake of the configuration's, which names the letter, and nothing is asked
+    done = run("-t", "--online", "-c", place / "online.yaml")
+    assert (done.returncode, done.stdout) == (78, "") and f"permission {letter}" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("letter, missing", [("r", {"metadata"}), ("u", {"update"}), ("p", {"get", "delete"})])
+def test_a_letter_that_a_policy_lacks_is_named(azurite, place, poisoned, letter, missing):
+    # given a SAS that does not tell what it may do, for a policy of the queue rules it
+    policy = AccessPolicy(permission=QueueSasPermissions.from_string("rup".replace(letter, "")),
+                          start=datetime.datetime.utcnow() - datetime.timedelta(minutes=5),
+                          expiry=datetime.datetime.utcnow() + datetime.timedelta(hours=1))
+    poisoned.client.set_queue_access_policy({"hooks": policy})
+    poison = {"url": poisoned.poison().url, "sas": azurite.account_sas()}
+    check = Check(place, [with_sas(poisoned, azurite.queue_sas(poisoned.name, policy="hooks"), poison=poison)])
+    # then the service tells
+    assert check.status == 77, check.out
+    assert (check.states(poisoned, "missing"), check.states(poisoned, "holds")) == (missing, set(RIGHTS) - missing)
+    for right in missing:
+        assert f"needs the SAS permission {letter}, or the role" in check.remarks[poisoned.name, right]
+        assert letter != "p" or "nothing works" in check.remarks[poisoned.name, right]
+
+
+def test_a_sas_of_one_queue_is_refused_by_its_poison_queue(azurite, place, poisoned):
+    check = Check(place, [with_sas(poisoned, azurite.queue_sas(poisoned.name))])
+    assert check.status == 77
+    assert check.states(poisoned, "holds") == set(RIGHTS)
+    assert check.table[poisoned.name + ".poison"] == {"credential": "holds", "put": "refused", "is there": "not known"}
+
+
+def test_a_role_without_update_is_named(place, fake):
+    # given a service that lets us do all but update
+    queue = fake.queue()
+    fake.queue("events-poison")
+    fake.takes_probes = True
+    refused = fake.answer("Update", LACKING)
+    check = Check(place, [queue.config()])
+    # then that is what is missing, and the role that has it is named
+    assert check.status == 77 and refused.count == 1
+    assert check.states(queue, "missing") == {"update"} and check.states(queue, "holds") == set(RIGHTS) - {"update"}
+    remark = check.remarks["events", "update"]
+    assert "role Storage Queue Data Contributor" in remark and "AuthorizationPermissionMismatch" in remark
+    assert "leases are long and not renewed, and retries wait in the daemon" in remark
+
+
+# --- a credential that is not taken ---
+
+def refused_everywhere(check, queue):
+    assert check.status == 77, check.out
+    assert check.states(queue, "refused") == set(RIGHTS) - {"credential"}
+    assert check.table[queue.name]["credential"] == "holds"
+    # the reason is told once
+    assert [key for key in check.remarks if key[0] == queue.name] == [(queue.name, "get")]
+    return check.remarks[queue.name, "get"]
+
+
+def test_a_wrong_key_is_refused(place, poisoned):
+    wrong = base64.b64encode(b"not the key of that account").decode()
+    check = Check(place, [poisoned.config()], identities=[{**IDENTITY, "key": wrong}])
+    assert "AuthenticationFailed" in refused_everywhere(check, poisoned)
+    assert wrong not in check.out + check.err
+
+
+def test_a_sas_that_has_expired_is_refused(azurite, place, poisoned):
+    check = Check(place, [with_sas(poisoned, azurite.account_sas(hours=-1))])
+    assert "the SAS expired at" in refused_everywhere(check, poisoned)
+
+
+def test_an_account_that_there_is_not(azurite, place):
+    # given the URL of another account
+    url = azurite.url.replace(ACCOUNT, "otheraccount")
+    check = Check(place, [{"name": "events", "url": f"{url}/events", "identity": "azurite"}])
+    # then that is told
+    assert check.status == 69, check.out
+    assert "ResourceNotFound" in check.remarks["events", "get"] and "mend url" in check.remarks["events", "get"]
+
+
+# --- a queue that is not there, a service that does not answer ---
+
+def test_a_queue_that_there_is_not(azurite, place, poisoned):
+    config = {**poisoned.config(), "name": "gone", "url": f"{azurite.url}/no-such-queue"}
+    check = Check(place, [config, poisoned.config()])
+    # then it is told as such, once, and the other queue is tried all the same
+    assert check.status == 69, check.out
+    assert set(check.table["gone"].values()) == {"holds", "no queue"}
+    assert [v for k, v in check.remarks.items() if k[0] == "gone" and "QueueNotFound: create the queue" in v]
+    assert len([k for k in check.remarks if k[0] == "gone"]) == 1
+    assert check.states(poisoned, "holds") == set(RIGHTS)
+    assert check.out.endswith(": something could not be reached or is not there\n")
+
+
+def test_a_poison_queue_that_can_not_be_made(azurite, place, queue):
+    # given a SAS that may look for the poison queue, and not make it
+    poison = {"url": queue.poison().url, "sas": azurite.queue_sas(queue.name + "-poison", "ra")}
+    check = Check(place, [queue.config(poison=poison)])
+    assert check.status == 69, check.out
+    remark = check.remarks[queue.name + ".poison", "is there"]
+    assert "QueueNotFound" in remark and "may not make it" in remark and f"{place}/state/spool" in remark
+
+
+def test_a_service_that_does_not_answer_is_tried_five_times(place):
+    # given a port that nobody listens on
+    (port,) = process.free_ports(1)
+    check = Check(place, [{"name": "events", "url": f"http://127.0.0.1:{port}/{ACCOUNT}/events", "identity": "azurite"}])
+    # then each try and its reason were told, and nothing more is asked for
+    assert check.status == 69, check.out
+    for name, right in (("events", "get"), ("events.poison", "put")):
+        tries = [line for line in check.err.splitlines() if line.startswith(f"{name}: ")]
+        assert [line.split(": ")[:3] for line in tries] == [[name, right, f"try {n} of 5"] for n in range(1, 6)]
+        assert all(f"127.0.0.1:{port}" in line for line in tries)
+        assert all("; again in " in line for line in tries[:4]) and tries[4].endswith("; giving up")
+    assert check.table["events"] == {"credential": "holds", "get": "not known", "delete": "not known",
+                                     "update": "not known", "metadata": "not known"}
+    assert 1.8 < check.seconds < 40
+
+
+def test_what_passes_is_no_trouble(place, fake):
+    # given a service that is busy twice
+    queue = fake.queue()
+    fake.queue("events-poison")
+    fake.takes_probes = True
+    busy = fake.answer("Delete", error(503, "ServerBusy"), times=2)
+    check = Check(place, [queue.config()])
+    # then it is told while it is waited for, and all holds
+    assert check.status == 0 and busy.count == 2 and check.states(queue, "holds") == set(RIGHTS)
+    assert re.findall(r"(?m)^events: delete: try (\d) of 5: .*ServerBusy.*; again in ", check.err) == ["1", "2"]
+
+
+def test_refused_beats_unavailable(place, queue):
+    (port,) = process.free_ports(1)
+    dead = {"name": "dead", "url": f"http://127.0.0.1:{port}/{ACCOUNT}/events", "identity": "azurite"}
+    wrong = {**IDENTITY, "name": "wrong", "key": "AAAA"}
+    check = Check(place, [dead, queue.config(identity="wrong")], identities=[IDENTITY, wrong])
+    assert check.status == 77
+    # and rows stand in the order of the configuration, whatever came first
+    assert list(check.table) == ["dead", "dead.poison", queue.name, queue.name + ".poison"]
+
+
+def test_an_answer_that_is_none_of_the_service_proves_nothing(place, fake):
+    # given something in between that answers every request so
+    queue = fake.queue()
+    fake.takes_probes = True
+    fake.answer("*", faults.html(400))
+    check = Check(place, [queue.config()])
+    # then nothing is said to hold
+    assert check.status == 69
+    assert check.table["events"] == {"credential": "holds", **{right: "not known" for right in RIGHTS[1:]}}
+    assert "a proxy or a portal" in check.remarks["events", "get"]
+
+
+def test_ctrl_c_ends_it_at_once(place, fake):
+    # given a service that is silent
+    queue = fake.queue()
+    fake.takes_probes = True
+    silent = fake.answer("*", faults.silence)
+    write_config(place / "online.yaml", {"queues": [queue.config()], "hooks": HOOKS}, place)
+    running = subprocess.Popen([program(), "-t", "--online", "-c", place / "online.yaml"], env=environment(),
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        wait_until(lambda: silent.count, 15, "the first request")
+        began = time.monotonic()
+        running.send_signal(signal.SIGINT)
+        running.communicate(timeout=20)
+        assert running.returncode == -signal.SIGINT and time.monotonic() - began < 5
+    finally:
+        running.kill()
+        running.wait()
+
+
+# --- the configuration ---
+
+def test_mistakes_are_told_as_ever(place):
+    write_config(place / "online.yaml", "queues: [{name: a}]\n", place)
+    done = run("-t", "--online", "-c", place / "online.yaml")
+    assert done.returncode == 78 and "online.yaml:1:" in done.stderr and done.stdout == ""
+
+
+def test_online_goes_with_t():
+    done = run("--online")
+    assert (done.returncode, done.stdout) == (64, "")
+    assert "cvnotifyd -t --online" in done.stderr
+
+
+def test_a_credential_of_systemd_is_not_checked(place, queue):
+    # given a credential, and no service manager
+    check = Check(place, [without(queue.config(sas_credential="events.sas"), "identity"),
+                          {"name": "string", "connection_string_credential": "account", "queue": "events"}])
+    # then it is told, and no failure
+    assert check.status == 0, check.out
+    assert check.table[queue.name] == {"credential": "not checked"} == check.table["string"]
+    assert "$CREDENTIALS_DIRECTORY" in check.remarks[queue.name, "credential"]
+
+
+def test_a_credential_of_systemd_is_tried_where_it_is(azurite, place, poisoned):
+    (place / "events.sas").write_text(azurite.account_sas())
+    check = Check(place, [without(poisoned.config(sas_credential="events.sas"), "identity")],
+                  env={"CREDENTIALS_DIRECTORY": str(place)})
+    assert check.status == 0, check.out
+    assert check.states(poisoned, "holds") == set(RIGHTS)
+
+
+def test_queues_that_share_an_identity_are_tried_each(azurite, place, new_queue):
+    # given two queues with one identity, which is good for one
+    one, two = new_queue(), new_queue()
+    token = {"name": "token", "kind": "sas", "sas": azurite.queue_sas(one.name)}
+    check = Check(place, [one.config(identity="token"), two.config(identity="token")], identities=[token])
+    assert check.status == 77
+    assert check.states(one, "holds") == set(RIGHTS)
+    assert check.states(two, "refused") == set(RIGHTS) - {"credential"}
+
+
+def test_over_https(place):
+    # given a service whose certificate is of an authority that nobody knows
+    service = Azurite(certificates=Certificates(place / "certificates")).start()
+    try:
+        queue = Queue(service, "safe")
+        check = Check(place, [queue.config()])
+        assert check.status == 69 and "certificate" in check.err and "http.ca_file" in check.err
+        check = Check(place, [queue.config()], http={"ca_file": str(service.certificates.ca)})
+        assert check.status == 0, check.out
+    finally:
+        service.stop()
