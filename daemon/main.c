@@ -102,7 +102,7 @@ static void print_expired(const struct identity_settings *identity, const char *
     if (!identity_facts(identity, &facts) || !facts.has_expiry || facts.expiry_ms > clock_wall_ms())
         return;
     date_format_iso(facts.expiry_ms, date);
-    printf("  %s SAS expired at %s: make a new one\n", whose, date);
+    printf("  %s %s expired at %s: make a new one\n", whose, facts.what, date);
 }
 
 /* Would be found out only when the first run is long, or fails. */

@@ -52,6 +52,7 @@ struct identity_secret {
 
 /* What a credential says of itself. */
 struct identity_facts {
+    const char *what;    /* it is, in sentences: "SAS", "certificate" */
     bool of_one_queue;   /* no good for another one */
     bool may_not_update; /* it says so; not to renew leases, that is, nor to hide for a retry */
     bool has_expiry;

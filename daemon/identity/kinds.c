@@ -7,7 +7,9 @@
     row(sas) \
     row(shared_key) \
     row(connection_string) \
-    row(managed_identity)
+    row(managed_identity) \
+    row(workload_identity) \
+    row(service_principal)
 /* clang-format on */
 
 #define DECLARE(kind) extern const struct identity_kind identity_kind_##kind;

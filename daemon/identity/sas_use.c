@@ -77,7 +77,8 @@ bool sas_use_facts(const char *pasted, struct identity_facts *ret_facts)
 
     if (!read_pasted(pasted, &query, &token, &err))
         return false;
-    *ret_facts = (struct identity_facts){.of_one_queue = token.kind != SAS_ACCOUNT,
+    *ret_facts = (struct identity_facts){.what = "SAS",
+                                         .of_one_queue = token.kind != SAS_ACCOUNT,
                                          .may_not_update = lacks(&token, 'u'),
                                          .has_expiry = token.has_expiry,
                                          .expiry_ms = token.expiry_ms};
