@@ -100,7 +100,8 @@ static void forget(void *self)
     secret_done(&identity->secret);
 }
 
-/* The agent gives its machine's own token whatever it is asked for. */
+/* An agent that knows of user-assigned identities says whose the token is; older ones give the machine's own
+ * whatever they are asked for. */
 static bool accepts(void *self, const struct json *answer, struct err *err)
 {
     const struct managed_identity *identity = self;
@@ -111,8 +112,8 @@ static bool accepts(void *self, const struct json *answer, struct err *err)
         str_equal_nocase(json_member_text(answer, identity->source->id_names[id]), wanted))
         return true;
     return err_set(err, ERR_AUTH,
-                   "the token is for another identity: Azure Arc knows the machine's own, the "
-                   "system-assigned one; take out %s",
+                   "the token is for another identity: an older agent knows only the machine's own, "
+                   "the system-assigned one; take out %s, or bring the agent up to date",
                    managed_id_names[id]);
 }
 
