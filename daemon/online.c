@@ -44,10 +44,15 @@ static const char *name_of(const struct rights_row *row)
     return "is there";
 }
 
+static bool is_missing_poison(const struct rights_row *row)
+{
+    return row->of_poison && str_equal(row->err.service_code, "QueueNotFound");
+}
+
 /* A poison queue that is missing is no trouble, unless it can not be made. */
 static bool is_made_later(const struct rights_row *row)
 {
-    return row->of_poison && row->verdict == QUEUE_NO_QUEUE && !row->can_not_make;
+    return is_missing_poison(row) && !row->can_not_make;
 }
 
 /* That a credential may not look is no trouble either. */
@@ -161,13 +166,13 @@ static void print_remarks(struct online *online, const struct rights_row *row)
         printf("    its systemd credential is not here, for there is no $CREDENTIALS_DIRECTORY\n");
     } else if (is_made_later(row)) {
         printf("    it is made when it is needed, if the credential may\n");
-    } else if (is_unseen(row)) {
+    } else if (is_unseen(row) && row->verdict == QUEUE_LACKS) {
         printf("    the credential may not look, and need not\n");
     } else {
         print_why(online, row);
         if (row->verdict == QUEUE_LACKS)
             print_missing(online, row);
-        else if (row->verdict == QUEUE_NO_QUEUE && row->of_poison)
+        else if (is_missing_poison(row))
             printf("    the SAS may not make it: till it is there, poison records are kept in "
                    "%s/spool\n",
                    online->settings->state_dir);
