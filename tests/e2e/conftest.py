@@ -18,6 +18,7 @@ from support.fake_queue import FakeService  # noqa: E402
 from support.queues import Queue  # noqa: E402
 from support.scripts import Scripts  # noqa: E402
 from support.syslog import Rsyslog  # noqa: E402
+from support.tokens import World  # noqa: E402
 
 _numbers = itertools.count(1)
 
@@ -95,20 +96,6 @@ def safe_fake(certificates):
 
 
 @pytest.fixture
-def new_issuer():
-    """Makes strict issuers of tokens. None must ever be asked for what it has to refuse."""
-    issuers = []
-
-    def make(kind, *args, **how):
-        issuers.append(kind(*args, **how))
-        return issuers[-1]
-    yield make
-    for issuer in issuers:
-        issuer.close()
-    assert [issuer.violations for issuer in issuers if issuer.violations] == []
-
-
-@pytest.fixture
 def scripts(place):
     return Scripts(place)
 
@@ -128,6 +115,21 @@ def daemon(place):
     yield start
     for each in daemons:
         each.finish()
+
+
+@pytest.fixture
+def safe_queue(oauth_azurite):
+    """A queue over HTTPS that takes tokens."""
+    return Queue(oauth_azurite, f"q{os.getpid()}-{next(_numbers)}")
+
+
+@pytest.fixture
+def world(place, certificates, daemon):
+    """Issuers of tokens, and daemons that use them. No issuer must be asked for what it has to refuse, and no secret be
+    told."""
+    made = World(place, certificates, daemon)
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -34,6 +34,10 @@ class Source(Issuer):
         """What the platform puts into the environment of what runs on it."""
         raise NotImplementedError
 
+    def needed(self):
+        """What of it is needed though the settings name the endpoint."""
+        return {}
+
     def config(self, **settings):
         """An identity of the daemon's, which finds us by its settings or environment."""
         return {"name": "machine", "kind": "managed_identity", "source": self.KEY, **settings}
