@@ -83,7 +83,7 @@ bool token_answer_read(const struct json *answer, int64_t answered_ms,
                        struct token_answer *ret_answer, struct err *err)
 {
     const char *token = json_member_text(answer, "access_token");
-    int64_t life_ms;
+    int64_t life_ms = 0;
 
     if (token == NULL || *token == '\0')
         return err_set(err, ERR_SERVER, "there is no access_token in the answer");
