@@ -182,7 +182,10 @@ void entra_add_assertion(struct http_request *request, const struct secret *asse
 void entra_explain(const struct entra_app *app, const struct token_refusal *refusal,
                    struct err *err)
 {
-    if (refusal->aadsts[0] != '\0' && err->code == ERR_AUTH)
-        identity_add_reason(err, "asked for client_id %s in tenant_id %s", app->client_id,
-                            app->tenant_id);
+    if (refusal->aadsts[0] == '\0' || err->code != ERR_AUTH)
+        return;
+    if (strstr(err->text, app->client_id) == NULL)
+        identity_add_reason(err, "client_id is %s", app->client_id);
+    if (strstr(err->text, app->tenant_id) == NULL)
+        identity_add_reason(err, "tenant_id is %s", app->tenant_id);
 }

@@ -49,7 +49,7 @@ void entra_add(struct http_request *request, const char *name, const char *value
 /* Adds the proof: a JSON web token. */
 void entra_add_assertion(struct http_request *request, const struct secret *assertion);
 
-/* Adds to a refusal's sentence who was asked for, and where. */
+/* Adds to a refusal's sentence the application and the tenant, where it does not name them. */
 void entra_explain(const struct entra_app *app, const struct token_refusal *refusal,
                    struct err *err);
 

@@ -167,24 +167,17 @@ static bool ask(void *self, const char *audience, struct http_request *request, 
 
 /* --- refusals --- */
 
-/* A claim as a sentence may show it. */
-static const char *shown(const struct json *claims, const char *name)
+/* A claim that a federated credential must have, too. Entra names some of them itself. */
+static void add_claim(const struct json *claims, const char *name, const char *what,
+                      struct err *err)
 {
     const struct json *member = json_member(claims, name);
 
     if (member != NULL && member->type == JSON_ARRAY)
         member = member->first;
-    if (member == NULL || member->type != JSON_STRING || member->len == 0 || member->len > 120 ||
-        !str_is_visible(member->text))
-        return "?";
-    return member->text;
-}
-
-/* What a federated credential must have to match the token. */
-static void add_match(const struct json *claims, struct err *err)
-{
-    identity_add_reason(err, "the token has the issuer %s, subject %s, audience %s",
-                        shown(claims, "iss"), shown(claims, "sub"), shown(claims, "aud"));
+    if (member != NULL && member->type == JSON_STRING && member->len > 0 && member->len <= 120 &&
+        str_is_visible(member->text) && strstr(err->text, member->text) == NULL)
+        identity_add_reason(err, "the token's %s is %s", what, member->text);
 }
 
 static void add_expiry(const struct json *claims, const char *file, struct err *err)
@@ -204,8 +197,13 @@ static void add_expiry(const struct json *claims, const char *file, struct err *
 /* The refusals that say that no federated credential matches. */
 static bool is_of_match(const char *code)
 {
-    static const char *const codes[] = {"AADSTS70021", "AADSTS700211", "AADSTS700212",
-                                        "AADSTS700213", NULL};
+    static const char *const codes[] = {"AADSTS70021",
+                                        "AADSTS700211",
+                                        "AADSTS700212",
+                                        "AADSTS700213",
+                                        "AADSTS7002121",
+                                        "AADSTS7002131",
+                                        NULL};
 
     for (const char *const *one = codes; *one != NULL; one++) {
         if (str_equal(code, *one))
@@ -223,8 +221,11 @@ static void explain(void *self, const struct token_refusal *refusal, struct err 
     buf_init(&text, BUF_ANY_SIZE);
     if (err->code == ERR_AUTH && read_claims(secret_reveal(&workload->token), &text) &&
         json_parse(text.data, text.len, MAX_DEPTH, &claims) == JSON_OK) {
-        if (is_of_match(refusal->aadsts))
-            add_match(json_root(claims), err);
+        if (is_of_match(refusal->aadsts)) {
+            add_claim(json_root(claims), "iss", "issuer", err);
+            add_claim(json_root(claims), "sub", "subject", err);
+            add_claim(json_root(claims), "aud", "audience", err);
+        }
         add_expiry(json_root(claims), workload->settings->token_file, err);
         json_doc_free(claims);
     }
