@@ -90,17 +90,21 @@ static bool is_origin(const struct url *url)
 }
 
 /* SDKs take AZURE_AUTHORITY_HOST without a scheme, too. */
-static void complete_authority(char **authority)
+static void add_scheme(char **authority)
 {
-    size_t len = strlen(*authority);
+    if (strstr(*authority, "://") != NULL)
+        return;
+    char *whole = xasprintf("https://%s", *authority);
+    free(*authority);
+    *authority = whole;
+}
 
-    if (len > 0 && (*authority)[len - 1] == '/')
-        (*authority)[len - 1] = '\0';
-    if (strstr(*authority, "://") == NULL) {
-        char *whole = xasprintf("https://%s", *authority);
-        free(*authority);
-        *authority = whole;
-    }
+static void drop_slash(char *authority)
+{
+    size_t len = strlen(authority);
+
+    if (authority[len - 1] == '/')
+        authority[len - 1] = '\0';
 }
 
 static void check_authority(char **authority, const struct node *map, struct mistakes *mistakes)
@@ -109,7 +113,7 @@ static void check_authority(char **authority, const struct node *map, struct mis
     autourl url = {0};
     struct err err;
 
-    complete_authority(authority);
+    add_scheme(authority);
     if (!url_parse(*authority, &url, &err))
         mistakes_at_key(mistakes, map, "authority", "%s: %s; %s is the usual one", name, err.text,
                         ENTRA_AUTHORITY);
@@ -123,6 +127,8 @@ static void check_authority(char **authority, const struct node *map, struct mis
                         "%s: only scheme and host are due, as in %s; the tenant has a setting of "
                         "its own, and AD FS (/adfs) is not supported",
                         name, ENTRA_AUTHORITY);
+    else
+        drop_slash(*authority);
 }
 
 void entra_check(struct entra_app *app, const struct node *map, struct mistakes *mistakes)
