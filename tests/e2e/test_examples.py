@@ -23,6 +23,7 @@ TABLES = {
     ("flow/settings.c", "poison_rows"): "queues.poison",
     ("identity/identity.c", "rows"): "identities", ("identity/sas.c", "rows"): "identities",
     ("identity/shared_key.c", "rows"): "identities", ("identity/connection_string_kind.c", "rows"): "identities",
+    ("identity/managed_identity.c", "rows"): "identities",
     ("hook/hook.c", "rows"): "hooks", ("hook/exec.c", "rows"): "hooks.exec", ("hook/file.c", "rows"): "hooks.file",
     ("hook/syslog.c", "rows"): "hooks.syslog",
 }

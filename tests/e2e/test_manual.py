@@ -216,7 +216,9 @@ def test_every_member_of_a_poison_record_is_in_the_page():
 def test_every_variable_that_the_daemon_reads_is_in_the_page():
     code = "".join(path.read_text() for path in DAEMON.rglob("*.c"))
     names = set(re.findall(r'\b(?:getenv|put_own_env)\((?:env, )?"(\w+)"', code))
-    assert {"CREDENTIALS_DIRECTORY", "PATH", "no_proxy"} <= names
+    for platform in re.findall(r"\.variables = \{(.*?)\}", code):
+        names |= set(re.findall(r"\w+", platform))
+    assert {"CREDENTIALS_DIRECTORY", "PATH", "no_proxy", "MSI_SECRET"} <= names
     page = shown("cvnotifyd.8")
     assert {name for name in names if name not in page} == set()
 
