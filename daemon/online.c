@@ -98,11 +98,11 @@ static void count(struct online *online, const struct rights_row *row)
 /* --- the table --- */
 
 static void print_line(const struct online *online, const char *queue, const char *suffix,
-                       const char *right, const char *letter, const char *role, const char *state)
+                       const char *right, const char *state, const char *letter, const char *role)
 {
     autofree char *name = xasprintf("%s%s", queue, suffix);
 
-    printf("%-*s  %-10s  %-3s  %-36s  %s\n", online->name_width, name, right, letter, role, state);
+    printf("%-*s  %-10s  %-9s  %-3s  %s\n", online->name_width, name, right, state, letter, role);
 }
 
 static void print_head(struct online *online, const struct snapshot *snapshot)
@@ -111,7 +111,7 @@ static void print_head(struct online *online, const struct snapshot *snapshot)
         online->name_width = max_of(
             online->name_width, (int)(strlen(snapshot->queues[i].settings->name) + strlen(POISON)));
     printf("\n");
-    print_line(online, "queue", "", "right", "SAS", "role", "state");
+    print_line(online, "queue", "", "right", "state", "SAS", "role");
     fflush(stdout);
 }
 
@@ -186,8 +186,8 @@ static void on_row(void *arg, const struct rights_row *row)
     bool is_right = row->what == RIGHTS_RIGHT;
 
     count(online, row);
-    print_line(online, row->plan->settings->name, poison_suffix(row), name_of(row),
-               is_right ? needs->letter : "-", is_right ? needs->role : "-", state_of(row));
+    print_line(online, row->plan->settings->name, poison_suffix(row), name_of(row), state_of(row),
+               is_right ? needs->letter : "-", is_right ? needs->role : "-");
     print_remarks(online, row);
     fflush(stdout);
 }

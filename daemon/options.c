@@ -83,12 +83,15 @@ const struct option_row option_rows[] = {
      .put = put_test},
     {.name = "online",
      .help = "with -t: try each credential and right, too",
-     .doc =
-         "With -t alone: when the configuration is good, ask Azure for what each credential may "
-         "do, and "
-         "print a table of what holds and what is missing. No message is received, stored or "
-         "changed, and no queue is made. What can not be reached is tried five times, each told on "
-         "the standard error. See CHECKING ONLINE.",
+     .doc = "With -t: when the configuration is good, also ask Azure what each credential may do, "
+            "and print "
+            "a table of what holds and what is missing. No message is received, stored or changed, "
+            "and no "
+            "queue is made. What can not be reached is tried five times, each told on the standard "
+            "error "
+            "as it happens. The exit status is 77 when anything was refused, else 69 when anything "
+            "could not "
+            "be reached or is not there.",
      .put = put_online},
     {.name = "once",
      .help = "end when the queues are empty and nothing runs",
@@ -151,8 +154,8 @@ static void print_usage(void)
     printf("\n"
            "Signals: HUP reload; TERM, INT finish what runs and end, a second one ends now;\n"
            "USR1 poll now; USR2 nothing, for files are opened for each write.\n"
-           "Exit status: 0 ok; 64 usage; 70 internal error; 78 configuration. With --once and\n"
-           "-t --online also 69 a queue is unavailable; 77 refused; with --once 75 messages were\n"
+           "Exit status: 0 ok; 64 usage; 70 internal error; 78 configuration. With --once or\n"
+           "--online also 69 a queue is unavailable; 77 refused; with --once 75 messages were\n"
            "put back for a retry.\n"
            "\n"
            "cvnotifyd --help settings tells of every setting; so do the manual's pages,\n"

@@ -166,7 +166,7 @@ def test_every_option_is_in_the_page_and_in_the_help():
 
 
 def test_every_exit_status_is_in_the_page():
-    names = set(re.findall(r"\bEX_[A-Z]+\b", source("main.c") + source("options.c") + source("base/alloc.c")))
+    names = set(re.findall(r"\bEX_[A-Z]+\b", "".join(map(source, ("main.c", "options.c", "online.c", "base/alloc.c")))))
     body = re.search(r"(?ms)^\.Sh EXIT STATUS\n(.*?)^\.Sh ", built("cvnotifyd.8").read_text())[1]
     assert len(names) >= 6
     assert {getattr(os, name) for name in names} == {int(status) for status in re.findall(r"(?m)^\.It (\d+)$", body)}

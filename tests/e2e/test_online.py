@@ -18,6 +18,7 @@ from support.daemon import SANITIZER, environment, exec_hook, program, run, writ
 from support.faults import error
 from support.queues import IDENTITY, Queue
 from support.wait import wait_until
+from test_manual import literal
 
 LACKING = error(403, "AuthorizationPermissionMismatch")
 RIGHTS = ["credential", "get", "delete", "update", "metadata"]
@@ -44,7 +45,7 @@ class Check:
             if line.startswith("    "):
                 self.remarks[row] = self.remarks.get(row, "") + line.strip() + "\n"
                 continue
-            queue, right, letter, role, state = re.split(r"  +", line)
+            queue, right, state, letter, role = re.split(r"  +", line)
             row = queue, right
             self.table.setdefault(queue, {})[right] = state
             self.needs[right] = letter, role
@@ -218,6 +219,12 @@ def test_a_role_without_update_is_named(place, fake):
     remark = check.remarks["events", "update"]
     assert "role Storage Queue Data Contributor" in remark and "AuthorizationPermissionMismatch" in remark
     assert "leases are long and not renewed, and retries wait in the daemon" in remark
+
+
+def test_the_table_of_the_manual_is_what_is_printed(azurite, place, poisoned):
+    sas = azurite.account_sas("rwdlacup".replace("u", ""))
+    check = Check(place, [{**with_sas(poisoned, sas), "name": "cv"}])
+    assert literal("cvnotifyd.8", "online") == check.out[check.out.index("\n\n") + 2:check.out.rindex(str(place))]
 
 
 # --- a credential that is not taken ---
