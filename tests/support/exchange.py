@@ -4,6 +4,7 @@ it to (faults.py). What the fake queue service and the fake issuers of tokens ha
 import collections
 import email.utils
 import http.server
+import io
 import socket
 import ssl
 import struct
@@ -249,6 +250,7 @@ class Exchange(http.server.BaseHTTPRequestHandler):
         self.rfile.close()
         self.wfile.close()
         self.connection.close()
+        self.wfile = io.BytesIO()  # which is flushed at the end
 
     def wait_for_client(self, seconds=None):
         """Waits until the client hangs up or the seconds are over; true when it did, or the service ends."""
