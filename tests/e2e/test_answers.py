@@ -310,9 +310,9 @@ def test_a_hide_that_is_under_way_when_the_message_comes_again_is_the_last(fake,
 
     answers = itertools.chain([faults.after_the_work(faults.reset)], itertools.repeat(fail_when_it_has_come))
     fault = fake.answer("Update", lambda exchange: next(answers)(exchange))
-    message = queue.post(messages.training())
     running = served_by(fake, scripts, daemon, queue, then="[ $run -ge 2 ] || exit 1; sleep 1.5", lease="1m",
                         retry_delay=["1s"], parallel=2)
+    message = queue.post(messages.training())
     # then its first delivery is over
     running.wait_logged("message is no longer ours", "has come again")
     tries = fault.count
