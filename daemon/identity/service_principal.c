@@ -66,7 +66,7 @@ static const struct config_row rows[] = {
     {.name = "authority",
      .type = CONFIG_TEXT,
      .offset = offsetof(struct settings, app.authority),
-     .text = ENTRA_AUTHORITY,
+     .text = "https://login.microsoftonline.com",
      .max = 255,
      .help = "Where tokens are asked for. Other clouds: https://login.microsoftonline.us (Azure "
              "Government), https://login.partner.microsoftonline.cn (Azure in China)."},

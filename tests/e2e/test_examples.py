@@ -12,9 +12,13 @@ from support.daemon import ROOT, run
 
 EXAMPLES = sorted((ROOT / "conf").glob("*.yaml"))
 SAS = "sv=2021-12-02&se=2999-01-01T00%3A00%3A00Z&sp=raup&sig=AAAA"
-SECRETS = {"sas_file": SAS, "key_file": KEY, "connection_string_file": "UseDevelopmentStorage=true"}
+SECRETS = {"sas_file": SAS, "key_file": KEY, "connection_string_file": "UseDevelopmentStorage=true",
+           "client_secret_file": "8Q~secret", "token_file": "e30.e30.AA",
+           "certificate_file": (ROOT / "tests/fuzz/seeds/certificate/pkcs8").read_text()}
 QUEUE = "https://contoso.queue.core.windows.net/cv-events"
-ENVIRONMENT = {"CV_QUEUE_URL": QUEUE, "CV_QUEUE_SAS": SAS, "CV_POISON_URL": QUEUE + "-poison", "CV_POISON_SAS": SAS}
+ENVIRONMENT = {"CV_QUEUE_URL": QUEUE, "CV_QUEUE_SAS": SAS, "CV_POISON_URL": QUEUE + "-poison", "CV_POISON_SAS": SAS,
+               "AZURE_TENANT_ID": "contoso.com", "AZURE_CLIENT_ID": "0c9f5a52-7a44-4d6c-8f0e-6c1f2f6d3b10",
+               "AZURE_FEDERATED_TOKEN_FILE": "/var/run/secrets/azure/tokens/azure-identity-token"}
 
 # Where each table of rows stands in a configuration.
 TABLES = {
@@ -23,7 +27,8 @@ TABLES = {
     ("flow/settings.c", "poison_rows"): "queues.poison",
     ("identity/identity.c", "rows"): "identities", ("identity/sas.c", "rows"): "identities",
     ("identity/shared_key.c", "rows"): "identities", ("identity/connection_string_kind.c", "rows"): "identities",
-    ("identity/managed_identity.c", "rows"): "identities",
+    ("identity/managed_identity.c", "rows"): "identities", ("identity/workload_identity.c", "rows"): "identities",
+    ("identity/service_principal.c", "rows"): "identities",
     ("hook/hook.c", "rows"): "hooks", ("hook/exec.c", "rows"): "hooks.exec", ("hook/file.c", "rows"): "hooks.file",
     ("hook/syslog.c", "rows"): "hooks.syslog",
 }
@@ -86,7 +91,7 @@ def plain(value):
 
 def put_in_place(place, text, name, mode=0o644):
     """Writes an example with the files and the user that it names, here instead of there; its path."""
-    text = text.replace("/etc/cvnotifyd/", f"{place}/")
+    text = re.sub("/etc/cvnotifyd/|/var/run/secrets/azure/tokens/", f"{place}/", text)
     text = re.sub(r"^( +user:) \w+", rf"\1 {pwd.getpwuid(os.getuid())[0]}", text, flags=re.M)
     for key, path in re.findall(r"(?m)^[^#\n]*?\b(\w+_file): ([^\s,}]+)", text):
         pathlib.Path(path).touch(mode=0o600)

@@ -218,7 +218,8 @@ def test_every_variable_that_the_daemon_reads_is_in_the_page():
     names = set(re.findall(r'\b(?:getenv|put_own_env)\((?:env, )?"(\w+)"', code))
     for platform in re.findall(r"\.variables = \{(.*?)\}", code):
         names |= set(re.findall(r"\w+", platform))
-    assert {"CREDENTIALS_DIRECTORY", "PATH", "no_proxy", "MSI_SECRET"} <= names
+    names |= set(re.findall(r'"(AZURE_\w+)"', code))
+    assert {"CREDENTIALS_DIRECTORY", "PATH", "no_proxy", "MSI_SECRET", "AZURE_CLIENT_ID"} <= names
     page = shown("cvnotifyd.8")
     assert {name for name in names if name not in page} == set()
 
