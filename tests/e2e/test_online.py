@@ -16,7 +16,9 @@ from support.azurite import ACCOUNT, Azurite
 from support.certificates import Certificates
 from support.daemon import SANITIZER, environment, exec_hook, program, run, write_config
 from support.faults import error
+from support.issuer import refusal
 from support.queues import IDENTITY, Queue
+from support.tokens import WAYS, secret_file
 from support.wait import wait_until
 from test_manual import literal
 
@@ -28,11 +30,12 @@ HOOKS = [exec_hook("show", "*", "/bin/true")]
 class Check:
     """One run: its exit status, the table as {queue: {right: state}}, and what stands below its rows."""
 
-    def __init__(self, place, queues, env=None, **top):
+    def __init__(self, place, queues, env=None, before=(), **top):
         config = {"queues": queues, "hooks": HOOKS, **top}
         write_config(place / "online.yaml", config, place)
         self.began = time.monotonic()
-        done = run("-t", "--online", "-c", place / "online.yaml", **(env or {}))
+        done = subprocess.run([*before, program(), "-t", "--online", "-c", place / "online.yaml"], text=True,
+                              stdin=subprocess.DEVNULL, capture_output=True, timeout=120, env=environment(**(env or {})))
         self.seconds = time.monotonic() - self.began
         assert not SANITIZER.search(done.stderr), done.stderr
         self.status, self.out, self.err = done.returncode, done.stdout, done.stderr
@@ -259,6 +262,69 @@ def test_an_account_that_there_is_not(azurite, place):
     assert "ResourceNotFound" in check.remarks["events", "get"] and "mend url" in check.remarks["events", "get"]
 
 
+# --- tokens ---
+
+def by(world, way, queues):
+    """A check with such an identity, which tells no secret."""
+    check = Check(world.place, queues, way.env, way.before, identities=[way.identity],
+                  http={"ca_file": str(world.certificates.ca)})
+    assert [secret for secret in way.issuer.secrets() if secret[-40:] in check.out + check.err] == []
+    return check
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_each_way_to_a_token_holds(world, safe_queue, way):
+    check = by(world, WAYS[way](world), [safe_queue.config(identity="machine")])
+    assert check.status == 0, check.out + check.err
+    assert check.states(safe_queue, "holds") == set(RIGHTS)
+
+
+@pytest.mark.parametrize("operation, right, role", [
+    ("Update", "update", "Storage Queue Data Contributor"),
+    ("Get", "get", "Storage Queue Data Message Processor or Storage Queue Data Contributor"),
+    ("Metadata", "metadata", "Storage Queue Data Reader or Storage Queue Data Contributor")])
+def test_a_role_that_a_token_lacks_is_named(world, safe_fake, operation, right, role):
+    # given an identity whose role lacks something
+    way = WAYS["IMDS"](world)
+    queue = safe_fake.queue()
+    safe_fake.queue("events-poison")
+    safe_fake.takes_probes = True
+    safe_fake.trust(way.issuer)
+    safe_fake.rights.remove(operation)
+    check = by(world, way, [queue.config(sas=None, identity="machine")])
+    # then that alone is missing, and a role that has it is named
+    assert check.status == 77, check.out
+    assert (check.states(queue, "missing"), check.states(queue, "holds")) == ({right}, set(RIGHTS) - {right})
+    assert f"role {role}" in check.remarks["events", right] and "SAS lacks" not in check.out
+    # and one token did for all
+    assert len(way.issuer.tokens) == 1
+
+
+def test_an_issuer_that_refuses_is_told(world, safe_queue):
+    # given a secret that is not the application's
+    way = WAYS["secret v2"](world)
+    secret_file(world.place, "client-secret", "another secret")
+    check = by(world, way, [safe_queue.config(identity="machine")])
+    # then that is told, and nothing else is tried
+    assert check.status == 77, check.out + check.err
+    assert check.table[safe_queue.name] == {"credential": "refused", **{right: "not known" for right in RIGHTS[1:]}}
+    assert "AADSTS7000215" in check.remarks[safe_queue.name, "credential"]
+    assert [key for key in check.remarks if key[0] == safe_queue.name] == [(safe_queue.name, "credential")]
+
+
+def test_an_issuer_that_has_no_time_is_tried_five_times(world, safe_queue):
+    # given an issuer that is busy
+    way = WAYS["secret v2"](world)
+    way.issuer.fails(refusal(503, "temporarily_unavailable"))
+    check = by(world, way, [safe_queue.config(identity="machine")])
+    # then each try was told as it happened, and was one
+    assert check.status == 69, check.out + check.err
+    tries = re.findall(rf"(?m)^{safe_queue.name}: credential: try (\d) of 5: .*Microsoft Entra", check.err)
+    assert tries == ["1", "2", "3", "4", "5"]
+    assert len(way.issuer.requests) == 5
+    assert check.states(safe_queue, "not known") == set(RIGHTS)
+
+
 # --- a queue that is not there, a service that does not answer ---
 
 def test_a_queue_that_there_is_not(azurite, place, poisoned):
@@ -332,7 +398,8 @@ def test_an_answer_that_is_none_of_the_service_proves_nothing(place, fake):
     assert "a proxy or a portal" in check.remarks["events", "get"]
 
 
-def test_ctrl_c_ends_it_at_once(place, fake):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGTERM])
+def test_ctrl_c_or_a_terminal_that_closes_ends_it_at_once(place, fake, number):
     # given a service that is silent
     queue = fake.queue()
     fake.takes_probes = True
@@ -343,9 +410,9 @@ def test_ctrl_c_ends_it_at_once(place, fake):
     try:
         wait_until(lambda: silent.count, 15, "the first request")
         began = time.monotonic()
-        running.send_signal(signal.SIGINT)
+        running.send_signal(number)
         running.communicate(timeout=20)
-        assert running.returncode == -signal.SIGINT and time.monotonic() - began < 5
+        assert running.returncode == -number and time.monotonic() - began < 5
     finally:
         running.kill()
         running.wait()
