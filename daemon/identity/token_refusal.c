@@ -113,17 +113,15 @@ static void read_json(const struct json *root, struct token_refusal *refusal)
         read_description(description, refusal);
 }
 
-static void read_plain(const char *body, size_t len, struct token_refusal *refusal)
+/* Not a page, nor what should have been JSON. */
+static void read_plain(const char *text, struct token_refusal *refusal)
 {
-    autofree char *text = xstrndup(body, len);
-    const char *start = text;
-
-    if (str_starts(start, "\xef\xbb\xbf"))
-        start += 3;
-    while (str_is_space(*start))
-        start++;
-    if (*start != '<' && *start != '{' && str_is_utf8(start, strlen(start)))
-        read_description(start, refusal);
+    if (str_starts(text, "\xef\xbb\xbf"))
+        text += 3;
+    while (str_is_space(*text))
+        text++;
+    if (*text != '<' && *text != '{' && str_is_utf8(text, strlen(text)))
+        read_description(text, refusal);
 }
 
 /* A code of ours where the service's own does not tell. */
@@ -153,7 +151,7 @@ void token_refusal_parse(const struct token_refusal_parts *parts, struct token_r
         read_json(json_root(doc), ret_refusal);
         json_doc_free(doc);
     } else {
-        read_plain(parts->body, parts->len, ret_refusal);
+        read_plain(parts->body, ret_refusal);
     }
     read_phrase(ret_refusal);
 }

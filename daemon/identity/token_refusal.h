@@ -23,7 +23,7 @@ struct token_refusal_parts {
     uint32_t retry_after_ms;
     const char *date;       /* Date */
     const char *request_id; /* x-ms-request-id */
-    const char *body;
+    const char *body;       /* NUL-terminated */
     size_t len;
 };
 
@@ -41,7 +41,7 @@ struct token_refusal {
      * ids of Entra's log. */
     char description[200];
     char request_id[64];
-    char date[40];
+    char date[40]; /* of the issuer's clock, as it came; not for sentences */
 };
 
 /* Reads an answer with any status. Bodies: {error, error_description, error_codes}, {error: {code,

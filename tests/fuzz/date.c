@@ -57,7 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_both_ways(ms);
     }
     if (date_parse_us(text, &ms)) {
-        if (strlen(text) == strlen("11/21/2026 03:23:37"))
+        if (text[strspn(text, "0123456789/: ")] == '\0')
             check_libc_agrees(text, "%m/%d/%Y %H:%M:%S", ms);
         if (str_ends(text, "M"))
             check_halves_agree(text, ms);
