@@ -232,7 +232,7 @@ static void finish_refused(struct queue_call *call, const struct http_reply *rep
 {
     struct err err;
 
-    storage_error_read(reply, call->operation->name, &err);
+    storage_error_read(reply, call->operation->name, identity_proof(call->queue->identity), &err);
     /* The same name with other metadata: it is there, which is all that was asked for. */
     if (call->operation == &create_queue && str_equal(err.service_code, "QueueAlreadyExists")) {
         finish(call, &(struct queue_answer){.existed = true}, NULL);

@@ -10,7 +10,19 @@
 #include "net/http.h"
 #include "net/skew.h"
 
-/* What the service's own code means. A NULL mend is filled in from the service's message. */
+/* What the service finds wrong with the SAS, the key or the token, behind its name; all are ERR_AUTH. */
+static const struct {
+    const char *code;
+    const char *fault;
+} faults_of_proof[] = {
+    {"AuthenticationFailed",
+     "is not valid for this account: wrong, expired, or not for this queue"},
+    {"InvalidAuthenticationInfo", "is not valid"},
+    {"AuthorizationPermissionMismatch", "lacks the right"},
+    {"InsufficientAccountPermissions", "lacks the right"},
+};
+
+/* What its other codes mean. */
 static const struct {
     const char *code;
     enum err_code meaning;
@@ -25,12 +37,11 @@ static const struct {
     {"QueueDisabled", ERR_MISSING, "the queue is disabled: an administrator has to enable it"},
     {"MessageNotFound", ERR_GONE, "the message is no longer ours"},
     {"PopReceiptMismatch", ERR_GONE, "the message is no longer ours"},
-    {"AuthenticationFailed", ERR_AUTH,
-     "the SAS, key or token is not valid for this account: wrong, expired, or not for this queue"},
-    {"InvalidAuthenticationInfo", ERR_AUTH, "the SAS, key or token is not valid"},
     {"NoAuthenticationInformation", ERR_AUTH, "the service got no credential"},
-    {"AuthorizationPermissionMismatch", ERR_AUTH, "the credential lacks the right"},
-    {"InsufficientAccountPermissions", ERR_AUTH, "the credential lacks the right"},
+    {"KeyBasedAuthenticationNotPermitted", ERR_AUTH,
+     "the account takes neither its keys nor a SAS made with them: use a managed identity, or a "
+     "user "
+     "delegation SAS"},
     {"AuthorizationFailure", ERR_AUTH,
      "the account's firewall or a policy refuses this machine: let its address or network in"},
     {"AuthorizationProtocolMismatch", ERR_AUTH,
@@ -48,7 +59,7 @@ static const struct {
     {"QueueAlreadyExists", ERR_REJECTED, "the queue exists already"},
 };
 
-/* What a status alone means, the first row that fits. */
+/* What a status alone means, the first row that fits. A NULL mend is filled in from the service's message. */
 static const struct {
     int first, last;
     enum err_code meaning;
@@ -137,23 +148,43 @@ static void read_details(const struct storage_answer *answer, struct details *re
         ret_details->authentication[0] = '\0';
 }
 
-/* Names the decision and the mend for an answer with that service code. */
-static enum err_code find_meaning(int status, const char *code, const char **ret_mend)
+/* What an answer means. */
+struct meaning {
+    enum err_code code;
+    const char *mend;
+    bool of_proof; /* it goes on behind the name of what was shown */
+};
+
+static struct meaning find_meaning(int status, const char *code)
 {
+    for (size_t i = 0; i < array_size(faults_of_proof); i++) {
+        if (status >= 300 && str_equal(code, faults_of_proof[i].code))
+            return (struct meaning){ERR_AUTH, faults_of_proof[i].fault, true};
+    }
     for (size_t i = 0; i < array_size(meanings); i++) {
-        if (status >= 300 && str_equal(code, meanings[i].code)) {
-            *ret_mend = meanings[i].mend;
-            return meanings[i].meaning;
-        }
+        if (status >= 300 && str_equal(code, meanings[i].code))
+            return (struct meaning){meanings[i].meaning, meanings[i].mend, false};
     }
     for (size_t i = 0; i < array_size(statuses); i++) {
-        if (status >= statuses[i].first && status <= statuses[i].last) {
-            *ret_mend = statuses[i].mend;
-            return statuses[i].meaning;
-        }
+        if (status >= statuses[i].first && status <= statuses[i].last)
+            return (struct meaning){statuses[i].meaning, statuses[i].mend, false};
     }
-    *ret_mend = "the answer is not HTTP";
-    return ERR_SERVER;
+    return (struct meaning){ERR_SERVER, "the answer is not HTTP", false};
+}
+
+static const char *proof_name(enum identity_proof proof)
+{
+    switch (proof) {
+    case IDENTITY_PROOF_UNKNOWN:
+        break;
+    case IDENTITY_PROOF_SAS:
+        return "the SAS";
+    case IDENTITY_PROOF_KEY:
+        return "the key";
+    case IDENTITY_PROOF_TOKEN:
+        return "the token";
+    }
+    return "the SAS, key or token";
 }
 
 const struct storage_right *storage_error_right(const char *operation)
@@ -165,16 +196,30 @@ const struct storage_right *storage_error_right(const char *operation)
     return NULL;
 }
 
-static void put_right(struct buf *text, const char *what)
+/* What has to be given, in the words of what was shown. */
+static void put_right(struct buf *text, const char *what, enum identity_proof proof)
 {
     const struct storage_right *right = storage_error_right(what);
 
     if (right == NULL)
         return;
-    buf_printf(text, ": %s needs the SAS permission %s, or the role %s", what, right->letter,
-               right->role);
-    if (!str_equal(right->role, CONTRIBUTOR))
-        buf_puts(text, " or " CONTRIBUTOR);
+    switch (proof) {
+    case IDENTITY_PROOF_SAS:
+        buf_printf(text, ": %s needs the SAS permission %s", what, right->letter);
+        return;
+    case IDENTITY_PROOF_KEY:
+        buf_puts(text, ", although a key has all: a lock or a policy of the account is in the way");
+        return;
+    case IDENTITY_PROOF_TOKEN:
+        buf_printf(text,
+                   ": %s needs the role %s on the queue or its storage account (a new grant takes "
+                   "minutes to count, up to an hour)",
+                   what, right->role);
+        return;
+    case IDENTITY_PROOF_UNKNOWN:
+        buf_printf(text, ": %s needs the SAS permission %s, or the role %s", what, right->letter,
+                   right->role);
+    }
 }
 
 static bool is_missing_right(const char *code)
@@ -188,15 +233,48 @@ bool storage_error_lacks_right(const struct err *err)
     return err->code == ERR_AUTH && is_missing_right(err->service_code);
 }
 
+/* The tenant in `Bearer authorization_uri=https://login.microsoftonline.com/TENANT/oauth2/authorize ...`,
+ * the URI in quotes or not. */
+static void read_tenant(const char *challenge, char *to, size_t size)
+{
+    const char *uri = strcasestr(challenge, "authorization_uri=");
+
+    to[0] = '\0';
+    if (uri == NULL)
+        return;
+    uri += strlen("authorization_uri=");
+    uri += *uri == '"' ? 1 : 0;
+    if (strncasecmp(uri, "https://", 8) != 0)
+        return;
+    uri += 8 + strcspn(uri + 8, "/\", ");
+    if (*uri == '/')
+        str_copy_name(to, size, uri + 1);
+}
+
+/* Whose tokens the account takes, which whoever knows the token's own tenant can compare. */
+static void put_tenant(struct buf *text, const struct storage_answer *answer)
+{
+    char tenant[40];
+
+    if (answer->challenge == NULL || answer->proof == IDENTITY_PROOF_SAS ||
+        answer->proof == IDENTITY_PROOF_KEY)
+        return;
+    read_tenant(answer->challenge, tenant, sizeof(tenant));
+    if (tenant[0] != '\0')
+        buf_printf(text, "; the account is of the tenant %s", tenant);
+}
+
 static void put_refusal(struct buf *text, const struct storage_answer *answer, const char *code,
                         const char *what, const struct details *details)
 {
     if (is_missing_right(code))
-        put_right(text, what);
+        put_right(text, what, answer->proof);
     if (details->authentication[0] != '\0')
         buf_printf(text, " (%s)", details->authentication);
-    if (str_equal(code, "AuthenticationFailed") || code[0] == '\0')
+    if (str_equal(code, "AuthenticationFailed") || str_equal(code, "InvalidAuthenticationInfo") ||
+        code[0] == '\0')
         skew_explain(answer->date, "the service's", text);
+    put_tenant(text, answer);
 }
 
 /* The service names each request; what answers in its place does not. */
@@ -213,30 +291,33 @@ void storage_error_explain(const struct storage_answer *answer, const char *what
 {
     char code[sizeof(ret_err->service_code)];
     struct details details;
-    const char *mend;
     autobuf text;
 
     buf_init(&text, BUF_ANY_SIZE);
     read_details(answer, &details);
     str_copy_name(code, sizeof(code),
                   answer->error_code != NULL ? answer->error_code : details.code);
-    enum err_code meaning = find_meaning(answer->status, code, &mend);
-    if (mend == NULL)
-        mend = details.message[0] != '\0' ? details.message : "the service refuses the request";
-    buf_printf(&text, "%s: %d%s%s: %s", what, answer->status, code[0] != '\0' ? " " : "", code,
-               mend);
-    if (meaning == ERR_AUTH)
+    struct meaning meaning = find_meaning(answer->status, code);
+    if (meaning.mend == NULL)
+        meaning.mend =
+            details.message[0] != '\0' ? details.message : "the service refuses the request";
+    buf_printf(&text, "%s: %d%s%s: ", what, answer->status, code[0] != '\0' ? " " : "", code);
+    if (meaning.of_proof)
+        buf_printf(&text, "%s ", proof_name(answer->proof));
+    buf_puts(&text, meaning.mend);
+    if (meaning.code == ERR_AUTH)
         put_refusal(&text, answer, code, what, &details);
     if (code[0] == '\0' && answer->status != 407)
         put_origin(&text, answer->request_id);
-    err_set(ret_err, meaning, "%s", text.data);
+    err_set(ret_err, meaning.code, "%s", text.data);
     ret_err->http_status = answer->status;
     ret_err->retry_after_ms = answer->retry_after_ms;
     memcpy(ret_err->service_code, code, sizeof(code));
     str_copy_name(ret_err->request_id, sizeof(ret_err->request_id), answer->request_id);
 }
 
-void storage_error_read(const struct http_reply *reply, const char *what, struct err *ret_err)
+void storage_error_read(const struct http_reply *reply, const char *what, enum identity_proof proof,
+                        struct err *ret_err)
 {
     const struct storage_answer answer = {
         .status = reply->status,
@@ -244,6 +325,8 @@ void storage_error_read(const struct http_reply *reply, const char *what, struct
         .error_code = http_reply_header(reply, "x-ms-error-code"),
         .request_id = http_reply_header(reply, "x-ms-request-id"),
         .date = http_reply_header(reply, "Date"),
+        .challenge = http_reply_header(reply, "WWW-Authenticate"),
+        .proof = proof,
         .body = reply->body,
         .len = reply->len,
     };

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "identity/proof.h"
 
 struct http_reply;
 
@@ -29,17 +30,20 @@ struct storage_answer {
     const char *error_code; /* x-ms-error-code */
     const char *request_id; /* x-ms-request-id */
     const char *date; /* Date: a clock that is far from ours is named when a request is refused */
+    const char *challenge; /* WWW-Authenticate: names the tenant whose tokens the account takes */
+    enum identity_proof proof; /* what the request was signed with */
     const char *body;
     size_t len;
 };
 
 /* `what` is the operation for the sentence: "Get Messages"; the right that it needs is named when the
- * service says that it is missing. Copes with no body, a garbled body, and a proxy's HTML. The
+ * service says that it is missing: a permission to who showed a SAS, a role to who showed a token. Copes with no body, a garbled body, and a proxy's HTML. The
  * sentence holds nothing that a SAS or a signature could hide in. */
 void storage_error_explain(const struct storage_answer *answer, const char *what,
                            struct err *ret_err);
 /* The same for a reply as it came. */
-void storage_error_read(const struct http_reply *reply, const char *what, struct err *ret_err);
+void storage_error_read(const struct http_reply *reply, const char *what, enum identity_proof proof,
+                        struct err *ret_err);
 /* The same for a reply whose status is the one hoped for, and which can not be used: err says why, and
  * its sentence grows. */
 void storage_error_garbled(const struct http_reply *reply, const char *what, struct err *err);

@@ -117,6 +117,13 @@ static void explain(void *self, struct err *err)
         sas_use_explain(&connection->sas, err);
 }
 
+static enum identity_proof proof(void *self)
+{
+    struct connection *connection = self;
+
+    return secret_is_set(&connection->key) ? IDENTITY_PROOF_KEY : IDENTITY_PROOF_SAS;
+}
+
 static bool lacks(void *self, char permission)
 {
     struct connection *connection = self;
@@ -142,6 +149,7 @@ const struct identity_kind identity_kind_connection_string = {
     .adopt = adopt,
     .is_stale = is_stale,
     .explain = explain,
+    .proof = proof,
     .lacks = lacks,
     .create = create,
     .destroy = destroy,

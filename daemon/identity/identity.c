@@ -361,6 +361,13 @@ bool identity_sign(struct identity *identity, struct http_request *request, stru
     return token_cache_sign(identity->cache, request, err);
 }
 
+enum identity_proof identity_proof(const struct identity *identity)
+{
+    if (identity->cache != NULL)
+        return IDENTITY_PROOF_TOKEN;
+    return identity->kind->proof(identity->self);
+}
+
 bool identity_lacks(struct identity *identity, char permission)
 {
     return identity->kind->lacks != NULL && identity->kind->lacks(identity->self, permission);

@@ -17,6 +17,7 @@
 
 #include "base/err.h"
 #include "config/table.h"
+#include "identity/proof.h"
 
 struct err;
 struct http;
@@ -94,6 +95,8 @@ struct identity_kind {
     /* Adds what the kind knows about a refusal to err's sentence ("the SAS expired at ..."). May be
      * NULL. */
     void (*explain)(void *self, struct err *err);
+    /* What sign adds. NULL with an issuer: a token. */
+    enum identity_proof (*proof)(void *self);
     /* Whether the credential in use says of itself that it lacks that SAS permission (a letter); false
      * when it does not tell. May be NULL. */
     bool (*lacks)(void *self, char permission);
@@ -157,6 +160,8 @@ const char *identity_trouble(const struct identity *identity);
 /* Whether it sends tokens, which go over https:// alone (to this machine also over http://, if allowed). */
 bool identity_sends_tokens(const struct identity_settings *settings);
 
+/* What identity_sign puts on a request. */
+enum identity_proof identity_proof(const struct identity *identity);
 /* Whether the credential in use says of itself that it lacks that SAS permission (a letter). False when
  * it does not tell, and before the identity was ready. */
 bool identity_lacks(struct identity *identity, char permission);

@@ -56,6 +56,12 @@ static void explain(void *self, struct err *err)
     sas_use_explain(&((struct sas *)self)->use, err);
 }
 
+static enum identity_proof proof(void *self)
+{
+    (void)self;
+    return IDENTITY_PROOF_SAS;
+}
+
 static bool lacks(void *self, char permission)
 {
     return sas_use_lacks(&((struct sas *)self)->use, permission);
@@ -84,6 +90,7 @@ const struct identity_kind identity_kind_sas = {
     .adopt = adopt,
     .is_stale = is_stale,
     .explain = explain,
+    .proof = proof,
     .lacks = lacks,
     .create = create,
     .destroy = destroy,

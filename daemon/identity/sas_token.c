@@ -24,16 +24,18 @@ enum field {
     FIELD_SPR,
     FIELD_SKOID,
     FIELD_SKTID,
+    FIELD_SKT,
     FIELD_SKE,
+    FIELD_SDUOID,
     FIELD_SIG,
     FIELDS,
 };
 
 static const char *const field_names[FIELDS] = {
-    [FIELD_SV] = "sv",   [FIELD_SS] = "ss",       [FIELD_SRT] = "srt",     [FIELD_SP] = "sp",
-    [FIELD_ST] = "st",   [FIELD_SE] = "se",       [FIELD_SI] = "si",       [FIELD_SR] = "sr",
-    [FIELD_SPR] = "spr", [FIELD_SKOID] = "skoid", [FIELD_SKTID] = "sktid", [FIELD_SKE] = "ske",
-    [FIELD_SIG] = "sig",
+    [FIELD_SV] = "sv",   [FIELD_SS] = "ss",         [FIELD_SRT] = "srt",     [FIELD_SP] = "sp",
+    [FIELD_ST] = "st",   [FIELD_SE] = "se",         [FIELD_SI] = "si",       [FIELD_SR] = "sr",
+    [FIELD_SPR] = "spr", [FIELD_SKOID] = "skoid",   [FIELD_SKTID] = "sktid", [FIELD_SKT] = "skt",
+    [FIELD_SKE] = "ske", [FIELD_SDUOID] = "sduoid", [FIELD_SIG] = "sig",
 };
 
 /* What each kind can not be without, besides sv and sig. A service SAS without rights or expiry is
@@ -50,6 +52,9 @@ static const struct {
                              {FIELD_SKTID, FIELD_SKE, FIELD_SP, FIELD_SE},
                              4},
 };
+
+/* The first that a queue takes a user delegation SAS of. */
+#define FIRST_DELEGATION "2025-07-05"
 
 /* The decoded values; NULL where the token has none. */
 struct fields {
@@ -115,6 +120,31 @@ static bool check_complete(const struct fields *fields, enum sas_kind kind, stru
     return true;
 }
 
+/* A version is a day, and so the later one is the greater text. */
+static bool is_version(const char *text)
+{
+    int64_t ms;
+
+    return strlen(text) == strlen(FIRST_DELEGATION) && date_parse_iso(text, &ms);
+}
+
+/* What makes a user delegation SAS no good for a queue, whatever the service is asked. */
+static bool check_delegation(const struct fields *fields, struct err *err)
+{
+    const char *version = fields->values[FIELD_SV];
+
+    if (!is_version(version) || strcmp(version, FIRST_DELEGATION) < 0)
+        return err_set(err, ERR_AUTH,
+                       "queues take a user delegation SAS from sv=" FIRST_DELEGATION
+                       " on, and this one has sv=%s: make it with newer tools",
+                       is_version(version) ? version : "?");
+    if (fields->values[FIELD_SDUOID] != NULL)
+        return err_set(err, ERR_AUTH,
+                       "the SAS is bound to a user (sduoid), whose token would have to go with it: "
+                       "make one that is not");
+    return true;
+}
+
 /* Reads a date that may be absent. */
 static bool read_date(const struct fields *fields, enum field field, bool *ret_has, int64_t *ret_ms,
                       struct err *err)
@@ -130,15 +160,21 @@ static bool read_date(const struct fields *fields, enum field field, bool *ret_h
 
 static bool read_dates(const struct fields *fields, struct sas_token *token, struct err *err)
 {
-    bool has_key_expiry;
-    int64_t key_expiry_ms = 0;
+    bool has_key_start, has_key_expiry;
+    int64_t key_start_ms = 0, key_expiry_ms = 0;
 
     if (!read_date(fields, FIELD_ST, &token->has_start, &token->start_ms, err) ||
         !read_date(fields, FIELD_SE, &token->has_expiry, &token->expiry_ms, err) ||
+        !read_date(fields, FIELD_SKT, &has_key_start, &key_start_ms, err) ||
         !read_date(fields, FIELD_SKE, &has_key_expiry, &key_expiry_ms, err))
         return false;
-    if (token->kind == SAS_USER_DELEGATION && key_expiry_ms < token->expiry_ms)
-        token->expiry_ms = key_expiry_ms;
+    if (token->kind != SAS_USER_DELEGATION)
+        return true;
+    /* It is good while its key is. */
+    token->expiry_ms = min_of(token->expiry_ms, key_expiry_ms);
+    if (has_key_start && (!token->has_start || key_start_ms > token->start_ms))
+        token->start_ms = key_start_ms;
+    token->has_start |= has_key_start;
     return true;
 }
 
@@ -166,7 +202,9 @@ bool sas_token_parse(const char *text, struct sas_token *ret_token, struct err *
 
     collect(*text == '?' ? text + 1 : text, &fields);
     token.kind = kind_of(&fields);
-    if (!check_complete(&fields, token.kind, err) || !read_dates(&fields, &token, err) ||
+    if (!check_complete(&fields, token.kind, err) ||
+        (token.kind == SAS_USER_DELEGATION && !check_delegation(&fields, err)) ||
+        !read_dates(&fields, &token, err) ||
         !read_letters(&fields, FIELD_SP, token.permissions, sizeof(token.permissions), err) ||
         !read_letters(&fields, FIELD_SS, token.services, sizeof(token.services), err) ||
         !read_letters(&fields, FIELD_SRT, token.resource_types, sizeof(token.resource_types), err))

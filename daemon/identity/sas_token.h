@@ -17,13 +17,13 @@ enum sas_kind {
     SAS_SERVICE,         /* for one queue */
     SAS_POLICY,          /* bound to a stored access policy (si): rights and expiry may be there */
     SAS_ACCOUNT,         /* ss and srt */
-    SAS_USER_DELEGATION, /* skoid */
+    SAS_USER_DELEGATION, /* skoid; for queues since sv=2025-07-05 */
 };
 
 struct sas_token {
     enum sas_kind kind;
     bool has_start, has_expiry;
-    int64_t start_ms;
+    int64_t start_ms;       /* of a user delegation SAS the later of st and skt */
     int64_t expiry_ms;      /* of a user delegation SAS the earlier of se and ske */
     char permissions[32];   /* sp, "" when the policy holds them */
     char services[8];       /* ss */

@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "base/unit.h"
 #include "codec/date.h"
 #include "identity/identity.h"
@@ -139,6 +140,24 @@ bool sas_use_sign(struct sas_use *use, struct http_request *request, const char 
     return true;
 }
 
+/* Whether the service took the SAS and found that it lacks the right. */
+static bool is_of_right(const struct err *err)
+{
+    return str_equal(err->service_code, "AuthorizationPermissionMismatch") ||
+           str_equal(err->service_code, "InsufficientAccountPermissions");
+}
+
+/* What it has, beside what the service wants. */
+static void explain_rights(const struct sas_token *token, struct err *err)
+{
+    if (token->permissions[0] != '\0')
+        identity_add_reason(err, "it has sp=%s", token->permissions);
+    if (token->kind == SAS_POLICY)
+        identity_add_reason(err, "mend the queue's stored access policy that it names (si)");
+    else if (token->kind == SAS_USER_DELEGATION)
+        identity_add_reason(err, "it can do no more than the roles of who made it (skoid)");
+}
+
 void sas_use_explain(const struct sas_use *use, struct err *err)
 {
     const struct sas_token *token = &use->token;
@@ -152,5 +171,7 @@ void sas_use_explain(const struct sas_use *use, struct err *err)
     } else if (token->has_start && now_ms < token->start_ms) {
         date_format_iso(token->start_ms, date);
         identity_add_reason(err, "the SAS begins to be good at %s", date);
+    } else if (is_of_right(err)) {
+        explain_rights(token, err);
     }
 }

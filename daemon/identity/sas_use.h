@@ -31,7 +31,7 @@ void sas_use_done(struct sas_use *use);
  * be our clock that is wrong. */
 bool sas_use_sign(struct sas_use *use, struct http_request *request, const char *label,
                   struct err *err) MUST_CHECK;
-/* Adds to a refusal's sentence what the dates of the SAS tell. */
+/* Adds to a refusal's sentence what the dates of the SAS tell, or, when it lacks a right, which it has. */
 void sas_use_explain(const struct sas_use *use, struct err *err);
 /* Whether it lacks a permission (a letter); false when a stored policy may grant it. */
 bool sas_use_lacks(const struct sas_use *use, char permission);

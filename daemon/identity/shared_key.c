@@ -87,6 +87,12 @@ static bool adopt(void *self, const struct secret *secret, struct err *err)
     return shared_key_decode(secret_reveal(secret), &shared_key->key, err);
 }
 
+static enum identity_proof proof(void *self)
+{
+    (void)self;
+    return IDENTITY_PROOF_KEY;
+}
+
 static bool sign(void *self, struct http_request *request, struct err *err)
 {
     struct shared_key *shared_key = self;
@@ -106,4 +112,5 @@ const struct identity_kind identity_kind_shared_key = {
     .create = create,
     .destroy = destroy,
     .sign = sign,
+    .proof = proof,
 };

@@ -20,11 +20,11 @@ ROLE = "Storage Queue Data Contributor"
 # The answer, its cause, and what the one line about it has to say.
 ROWS = {
     "401 with a challenge": (faults.challenge(), "auth", ["401 NoAuthenticationInformation", "got no credential"]),
-    "401 for a stale token": (faults.challenge(code="InvalidAuthenticationInfo"), "auth", ["the SAS, key or token is not valid"]),
+    "401 for a stale token": (faults.challenge(code="InvalidAuthenticationInfo"), "auth", ["the SAS is not valid"]),
     "401 without a code": (error(401), "auth", ["Get Messages: 401", "did not take the credential"]),
     "403 expired": (error(403, "AuthenticationFailed", EXPIRED), "auth", ["403 AuthenticationFailed", "expired", EXPIRED]),
-    "403 no right": (error(403, "AuthorizationPermissionMismatch"), "auth", ["SAS permission p", ROLE]),
-    "403 no right on the account": (error(403, "InsufficientAccountPermissions"), "auth", ["SAS permission p", ROLE]),
+    "403 no right": (error(403, "AuthorizationPermissionMismatch"), "auth", ["the SAS lacks the right", "SAS permission p"]),
+    "403 no right on the account": (error(403, "InsufficientAccountPermissions"), "auth", ["the SAS lacks the right", "SAS permission p"]),
     "403 firewall": (error(403, "AuthorizationFailure"), "auth", ["firewall"]),
     "403 https only": (error(403, "AuthorizationProtocolMismatch"), "auth", ["use https in url"]),
     "403 address": (error(403, "AuthorizationSourceIPMismatch"), "auth", ["sip"]),
@@ -40,7 +40,7 @@ ROWS = {
                       "missing", ["400 OutOfRangeQueryParameterValue", "One of the query parameters is out of range"]),
     "400 header": (error(400, "InvalidHeaderValue"), "missing", ["400 InvalidHeaderValue", "What went wrong"]),
     "400 name": (error(400, "InvalidResourceName"), "missing", ["mend url"]),
-    "400 credential": (error(400, "InvalidAuthenticationInfo"), "auth", ["the SAS, key or token is not valid"]),
+    "400 credential": (error(400, "InvalidAuthenticationInfo"), "auth", ["the SAS is not valid"]),
     "400 without a code": (error(400), "missing", ["400", "refuses the request"]),
     "code in the header alone": (error(404, "QueueNotFound", where="header"), "missing", ["404 QueueNotFound"]),
     "code in the body alone": (error(403, "AuthorizationFailure", where="body"), "auth", ["403 AuthorizationFailure"]),

@@ -119,6 +119,8 @@ static void read_error(int status, const uint8_t *data, size_t size)
                                     .error_code = *code != '\0' ? code : NULL,
                                     .request_id = *request_id != '\0' ? request_id : NULL,
                                     .date = *date != '\0' ? date : NULL,
+                                    .challenge = *date != '\0' ? date : NULL,
+                                    .proof = (enum identity_proof)(status % 4),
                                     .body = body,
                                     .len = size};
     storage_error_explain(&answer, "Get Messages", &err);

@@ -50,6 +50,7 @@ static void a_code_decides(void **state)
         {403, "AuthorizationResourceTypeMismatch", ERR_AUTH},
         {403, "InsufficientAccountPermissions", ERR_AUTH},
         {403, "AccountIsDisabled", ERR_AUTH},
+        {403, "KeyBasedAuthenticationNotPermitted", ERR_AUTH},
         {503, "ServerBusy", ERR_THROTTLED},
         {500, "OperationTimedOut", ERR_SERVER},
         {400, "MessageTooLarge", ERR_REJECTED},
@@ -171,28 +172,123 @@ static void keeps_what_a_cut_body_said(void **state)
     assert_int_equal(err.code, ERR_GONE);
 }
 
+static struct err lacking(const char *what, enum identity_proof proof)
+{
+    return explain((struct storage_answer){.status = 403,
+                                           .error_code = "AuthorizationPermissionMismatch",
+                                           .proof = proof},
+                   what);
+}
+
 static void names_the_right_that_lacks(void **state)
 {
     (void)state;
     static const struct {
         const char *what, *letter, *role;
     } cases[] = {
-        {"Get Messages", "permission p,", "Storage Queue Data Message Processor"},
-        {"Delete Message", "permission p,", "Storage Queue Data Message Processor"},
-        {"Update Message", "permission u,", "Storage Queue Data Contributor"},
-        {"Put Message", "permission a,", "Storage Queue Data Message Sender"},
-        {"Get Queue Metadata", "permission r,", "Storage Queue Data Reader"},
-        {"Create Queue", "permission c,", "Storage Queue Data Contributor"},
+        {"Get Messages", "p", "Storage Queue Data Message Processor"},
+        {"Delete Message", "p", "Storage Queue Data Message Processor"},
+        {"Update Message", "u", "Storage Queue Data Contributor"},
+        {"Put Message", "a", "Storage Queue Data Message Sender"},
+        {"Get Queue Metadata", "r", "Storage Queue Data Reader"},
+        {"Create Queue", "c", "Storage Queue Data Contributor"},
     };
 
     for (size_t i = 0; i < array_size(cases); i++) {
-        struct err err = explain(
-            (struct storage_answer){.status = 403, .error_code = "AuthorizationPermissionMismatch"},
-            cases[i].what);
+        autofree char *permission =
+            xasprintf("the SAS lacks the right: %s needs the SAS permission %s", cases[i].what,
+                      cases[i].letter);
+        autofree char *role = xasprintf("the token lacks the right: %s needs the role %s on the "
+                                        "queue or its storage account (a new grant takes minutes "
+                                        "to count, up to an hour)",
+                                        cases[i].what, cases[i].role);
 
-        assert_non_null(strstr(err.text, cases[i].letter));
-        assert_non_null(strstr(err.text, cases[i].role));
+        struct err of_sas = lacking(cases[i].what, IDENTITY_PROOF_SAS);
+        assert_non_null(strstr(of_sas.text, permission));
+        assert_null(strstr(of_sas.text, "role"));
+        struct err of_token = lacking(cases[i].what, IDENTITY_PROOF_TOKEN);
+        assert_non_null(strstr(of_token.text, role));
+        assert_null(strstr(of_token.text, "SAS"));
+        struct err of_any = lacking(cases[i].what, IDENTITY_PROOF_UNKNOWN);
+        assert_non_null(strstr(of_any.text, cases[i].role));
+        assert_non_null(strstr(of_any.text, "the SAS permission"));
     }
+    struct err of_key = lacking("Get Messages", IDENTITY_PROOF_KEY);
+    assert_non_null(strstr(of_key.text, "the key lacks the right, although a key has all"));
+}
+
+static void says_what_was_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        enum identity_proof proof;
+        const char *text;
+    } cases[] = {
+        {IDENTITY_PROOF_UNKNOWN, ": the SAS, key or token is not valid"},
+        {IDENTITY_PROOF_SAS, ": the SAS is not valid"},
+        {IDENTITY_PROOF_KEY, ": the key is not valid"},
+        {IDENTITY_PROOF_TOKEN, ": the token is not valid"},
+    };
+    static const char *const codes[] = {"AuthenticationFailed", "InvalidAuthenticationInfo"};
+
+    for (size_t i = 0; i < array_size(cases) * array_size(codes); i++) {
+        struct err err = explain((struct storage_answer){.status = 403,
+                                                         .error_code = codes[i % 2],
+                                                         .proof = cases[i / 2].proof},
+                                 "Get Messages");
+
+        assert_non_null(strstr(err.text, cases[i / 2].text));
+    }
+}
+
+static struct err challenged(const char *challenge, enum identity_proof proof)
+{
+    return explain((struct storage_answer){.status = 401,
+                                           .error_code = "InvalidAuthenticationInfo",
+                                           .challenge = challenge,
+                                           .proof = proof},
+                   "Get Messages");
+}
+
+static void names_the_tenant_that_the_account_is_of(void **state)
+{
+    (void)state;
+    static const char tenant[] = "; the account is of the tenant 72f988bf-86f1-41af-91ab-2d7c";
+    static const char *const good[] = {
+        "Bearer authorization_uri=https://login.microsoftonline.com/72f988bf-86f1-41af-91ab-2d7c"
+        "/oauth2/authorize resource_id=https://storage.azure.com",
+        "Bearer authorization_uri=\"https://login.microsoftonline.com/72f988bf-86f1-41af-91ab-2d7c"
+        "/oauth2/authorize\", resource_id=\"https://storage.azure.com\"",
+        "Bearer resource_id=x, Authorization_URI=HTTPS://login/72f988bf-86f1-41af-91ab-2d7c",
+    };
+    static const char *const none[] = {
+        "Bearer",
+        "Basic realm=x",
+        "Bearer authorization_uri=",
+        "Bearer authorization_uri=\"",
+        "Bearer authorization_uri=http://login/t/oauth2",
+        "Bearer authorization_uri=https://login",
+        "Bearer authorization_uri=https://login, other=/x",
+        "Bearer authorization_uri=https://login/",
+        "Bearer authorization_uri=https://login/\x1b[1m",
+        "",
+    };
+
+    for (size_t i = 0; i < array_size(good); i++) {
+        struct err err = challenged(good[i], IDENTITY_PROOF_TOKEN);
+
+        assert_string_equal(strstr(err.text, "; the account"), tenant);
+        /* Nobody but a token has one. */
+        assert_null(strstr(challenged(good[i], IDENTITY_PROOF_SAS).text, "tenant"));
+        assert_null(strstr(challenged(good[i], IDENTITY_PROOF_KEY).text, "tenant"));
+    }
+    for (size_t i = 0; i < array_size(none); i++)
+        assert_null(strstr(challenged(none[i], IDENTITY_PROOF_TOKEN).text, "tenant"));
+    struct err err = challenged("Bearer authorization_uri=https://login/"
+                                "0123456789012345678901234567890123456789012345678901234567890/x",
+                                IDENTITY_PROOF_TOKEN);
+    assert_string_equal(strstr(err.text, "tenant"),
+                        "tenant 012345678901234567890123456789012345678");
 }
 
 static void tells_of_a_wrong_clock(void **state)
@@ -209,6 +305,11 @@ static void tells_of_a_wrong_clock(void **state)
     clock_freeze(0, theirs_ms - 2 * 3600 * 1000);
     assert_non_null(
         strstr(explain(answer, "Get Messages").text, "clock is 2h behind the service's"));
+    answer.error_code = "InvalidAuthenticationInfo"; /* a token's */
+    assert_non_null(strstr(explain(answer, "Get Messages").text, "clock is 2h behind"));
+    answer.error_code = "AuthorizationPermissionMismatch";
+    assert_null(strstr(explain(answer, "Get Messages").text, "clock"));
+    answer.error_code = "AuthenticationFailed";
     clock_freeze(0, theirs_ms - 60 * 1000);
     assert_null(strstr(explain(answer, "Get Messages").text, "clock"));
     answer.date = "nonsense";
@@ -292,6 +393,8 @@ int main(void)
         cmocka_unit_test(tells_when_it_was_not_the_service_that_answered),
         cmocka_unit_test(keeps_what_a_cut_body_said),
         cmocka_unit_test(names_the_right_that_lacks),
+        cmocka_unit_test(says_what_was_refused),
+        cmocka_unit_test(names_the_tenant_that_the_account_is_of),
         cmocka_unit_test(tells_of_a_wrong_clock),
         cmocka_unit_test(passes_a_harmless_detail_on),
         cmocka_unit_test(keeps_signatures_to_itself),

@@ -85,6 +85,61 @@ static void takes_the_earlier_expiry_of_a_delegation(void **state)
 
     assert_int_equal(token.kind, SAS_USER_DELEGATION);
     assert_int_equal(token.expiry_ms, YEAR_2027);
+    assert_string_equal(token.permissions, "p");
+    token =
+        parse("sv=2026-04-06&skoid=a&sktid=b&ske=2027-02-01&sp=p&se=2027-01-01&skdutid=c&sig=x");
+    assert_int_equal(token.kind, SAS_USER_DELEGATION);
+    assert_int_equal(token.expiry_ms, YEAR_2027);
+}
+
+static void takes_the_later_start_of_a_delegation(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *dates;
+        bool has_start;
+        int64_t start_ms;
+    } cases[] = {
+        {"", false, 0},
+        {"&st=2027-01-01", true, YEAR_2027},
+        {"&skt=2027-01-01", true, YEAR_2027},
+        {"&st=2027-01-01&skt=2026-12-31", true, YEAR_2027},
+        {"&st=2026-12-31&skt=2027-01-01", true, YEAR_2027},
+    };
+
+    for (size_t i = 0; i < array_size(cases); i++) {
+        autofree char *text = xasprintf("sv=2025-07-05&sr=q&skoid=a&sktid=b&ske=2027-02-01&sp=p"
+                                        "&se=2027-02-01&sig=x%s",
+                                        cases[i].dates);
+        struct sas_token token = parse(text);
+
+        assert_int_equal(token.has_start, cases[i].has_start);
+        assert_int_equal(token.start_ms, cases[i].start_ms);
+    }
+}
+
+static void a_delegation_that_queues_do_not_take_is_refused(void **state)
+{
+    (void)state;
+    static const char rest[] = "&skoid=a&sktid=b&ske=2027-02-01&sp=p&se=2027-02-01&sig=x";
+    static const char *const versions[][2] = {
+        {"2021-12-02", "2021-12-02"}, {"2025-07-04", "2025-07-04"}, {"1", "?"}, {"2025-7-5", "?"},
+        {"9999-99-99", "?"},          {"2024%0A1-01", "?"},
+    };
+
+    for (size_t i = 0; i < array_size(versions); i++) {
+        autofree char *text = xasprintf("sv=%s%s", versions[i][0], rest);
+        autofree char *reason =
+            xasprintf("queues take a user delegation SAS from sv=2025-07-05 on, and this one has "
+                      "sv=%s: make it with newer tools",
+                      versions[i][1]);
+        expect_refusal(text, reason);
+    }
+    autofree char *bound = xasprintf("sv=2026-04-06&sduoid=c%s", rest);
+    expect_refusal(bound, "the SAS is bound to a user (sduoid), whose token would have to go with "
+                          "it: make one that is not");
+    expect_refusal("sv=2025-07-05&skoid=a&sktid=b&skt=soon&ske=2027-02-01&sp=p&se=2027-02-01&sig=x",
+                   "skt of the SAS is not a date such as 2027-01-31T00:00:00Z");
 }
 
 static void names_what_is_missing(void **state)
@@ -225,6 +280,8 @@ int main(void)
         cmocka_unit_test(reads_an_account_sas),
         cmocka_unit_test(knows_that_a_policy_may_hold_everything),
         cmocka_unit_test(takes_the_earlier_expiry_of_a_delegation),
+        cmocka_unit_test(takes_the_later_start_of_a_delegation),
+        cmocka_unit_test(a_delegation_that_queues_do_not_take_is_refused),
         cmocka_unit_test(names_what_is_missing),
         cmocka_unit_test(names_what_is_wrong),
         cmocka_unit_test(names_the_right_that_a_queue_needs),

@@ -213,6 +213,35 @@ static void explains_a_refusal_by_its_dates(void **state)
     sas_use_done(&use);
 }
 
+static void explain_lacking(const char *text, const char *expected)
+{
+    struct sas_use use = {0};
+    struct err err;
+
+    at(300 * HOUR_MS);
+    adopt(&use, text);
+    err_set(&err, ERR_AUTH, "refused");
+    strcpy(err.service_code, "AuthorizationPermissionMismatch");
+    sas_use_explain(&use, &err);
+    assert_string_equal(err.text, expected);
+    err_set(&err, ERR_AUTH, "refused");
+    strcpy(err.service_code, "AuthorizationFailure"); /* a firewall */
+    sas_use_explain(&use, &err);
+    assert_string_equal(err.text, "refused");
+    sas_use_done(&use);
+}
+
+static void explains_a_missing_right_by_those_that_it_has(void **state)
+{
+    (void)state;
+    explain_lacking("sv=1&sp=rp&se=2099-01-01&sig=a", "refused; it has sp=rp");
+    explain_lacking("sv=1&si=hooks&sig=a",
+                    "refused; mend the queue's stored access policy that it names (si)");
+    explain_lacking("sv=2025-07-05&sr=q&skoid=a&sktid=b&ske=2099-01-01&sp=rup&se=2099-01-01&sig=x",
+                    "refused; it has sp=rup; it can do no more than the roles of who made it "
+                    "(skoid)");
+}
+
 static void a_check_lets_an_expired_one_pass(void **state)
 {
     (void)state;
@@ -281,6 +310,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(is_read_again_before_a_warning, set_up, tear_down),
         cmocka_unit_test_setup_teardown(keeps_the_one_before_a_bad_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(explains_a_refusal_by_its_dates, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(explains_a_missing_right_by_those_that_it_has, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(tells_what_it_lacks, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_url_without_room_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_check_lets_an_expired_one_pass, set_up, tear_down),
