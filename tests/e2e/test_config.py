@@ -5,9 +5,11 @@ import pathlib
 import re
 import tempfile
 import textwrap
+import uuid
 
 import pytest
 
+from support import jwt
 from support.daemon import run
 
 URL = "http://127.0.0.1:10001/devstoreaccount1/events"
@@ -120,6 +122,53 @@ def test_a_token_that_can_not_serve_is_told_with_the_plan(place):
     assert "  its SAS expired at 2020-01-01T00:00:00Z: make a new one\n" in result.stdout
     assert "  its poison queue's SAS expired at 2020-01-02T00:00:00Z: make a new one\n" in result.stdout
     assert "can not write" not in result.stdout
+
+
+def check_application(place, kind, settings="", **env):
+    """-t with an identity of Microsoft Entra's, as a queue and its poison queue use it."""
+    return check(place, f"""
+        identities:
+          - {{name: app, kind: {kind}{settings}}}
+        queues:
+          - {{name: events, url: "https://contoso.queue.core.windows.net/events", identity: app}}
+        hooks:
+          - {{name: none, on: ["*"], exec: {{command: [/bin/true]}}}}
+        """, **env)
+
+
+def test_a_certificate_that_has_expired_is_told_with_the_plan(place):
+    # given an application with a certificate of the day before yesterday
+    path = place / "app.pem"
+    path.touch(mode=0o600)
+    path.write_text(jwt.Key(days=(-2, -1)).pem())
+    application = f", tenant_id: contoso.com, client_id: {uuid.uuid4()}, certificate_file: {path}"
+    # then the plan says so, once
+    result = check_application(place, "service_principal", application)
+    assert result.returncode == 0, result.stderr
+    assert re.findall(r"(?m)^  its certificate expired at \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ: make a new one$",
+                      result.stdout) and "poison queue's" not in result.stdout
+    # but not of one that is good
+    path.write_text(jwt.Key().pem())
+    assert "expired" not in check_application(place, "service_principal", application).stdout
+    # and one without its key is a mistake, of which nothing is shown
+    path.write_text(jwt.Key().pem().partition("-----BEGIN PRIVATE")[0])
+    result = check_application(place, "service_principal", application)
+    assert result.returncode == 78
+    assert "certificate_file: there is no private key in it" in mistakes(result)[2]
+
+
+def test_what_a_pods_variables_do_not_say_is_named(place):
+    # given a workload identity where no webhook has set anything
+    result = check_application(place, "workload_identity")
+    # then each setting and its variable is named, all in one pass
+    assert result.returncode == 78
+    for setting, variable in (("tenant_id", "AZURE_TENANT_ID"), ("client_id", "AZURE_CLIENT_ID"),
+                              ("token_file", "AZURE_FEDERATED_TOKEN_FILE")):
+        assert f"{setting}, and ${variable}, which may stand for it" in mistakes(result)[2]
+    # and with them, all is well
+    result = check_application(place, "workload_identity", AZURE_TENANT_ID="contoso.com",
+                               AZURE_CLIENT_ID=str(uuid.uuid4()), AZURE_FEDERATED_TOKEN_FILE="/nowhere/yet")
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_a_mistake_has_its_column(place):
