@@ -2,7 +2,7 @@
 /* The source `app_service` of managed identities: App Service, Functions and Container Apps. */
 #include "identity/identity.h"
 #include "identity/managed_source.h"
-#include "identity/token_error.h"
+#include "identity/token_refusal.h"
 #include "net/http_request.h"
 
 static bool ask(void *self, const char *audience, struct http_request *request, struct err *err)

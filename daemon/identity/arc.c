@@ -10,7 +10,7 @@
 #include "identity/arc_key.h"
 #include "identity/identity.h"
 #include "identity/managed_source.h"
-#include "identity/token_error.h"
+#include "identity/token_refusal.h"
 #include "loop/worker.h"
 #include "net/http.h"
 

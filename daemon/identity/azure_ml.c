@@ -5,7 +5,7 @@
  */
 #include "identity/identity.h"
 #include "identity/managed_source.h"
-#include "identity/token_error.h"
+#include "identity/token_refusal.h"
 #include "net/http_request.h"
 
 #define DEFAULT_CLIENT_ID "DEFAULT_IDENTITY_CLIENT_ID"

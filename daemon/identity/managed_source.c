@@ -6,7 +6,7 @@
 
 #include "base/str.h"
 #include "identity/identity.h"
-#include "identity/token_error.h"
+#include "identity/token_refusal.h"
 #include "net/http_request.h"
 
 /* In the order in which they are looked for; the last is where nothing tells. */
@@ -114,13 +114,9 @@ void managed_source_explain(void *self, const struct token_refusal *refusal, str
     const char *place = identity->source->place;
     enum managed_id id;
 
-    if (refusal->status != 400 || refusal->aadsts[0] != '\0')
+    if (!str_equal(refusal->code, TOKEN_NO_IDENTITY))
         return;
-    if (strcasestr(refusal->description, "multiple") != NULL)
-        identity_add_reason(err, "several user-assigned identities: say which by client_id");
-    else if (strcasestr(refusal->description, "identity") == NULL)
-        return; /* about something else: the resource, the api-version */
-    else if (managed_source_id(identity->settings, &id) != NULL)
+    if (managed_source_id(identity->settings, &id) != NULL)
         identity_add_reason(err, "assign the identity to this %s, or mend %s", place,
                             managed_id_names[id]);
     else
