@@ -261,7 +261,7 @@ class Arc(Source):
     LABEL, KEY, PATH = "Azure Arc", "arc", "/metadata/identity/oauth2/token"
     VERSIONS = ("2020-06-01", "2019-11-01")
     SELECTORS = (Spelling("client_id", "client_id"), Spelling("object_id", "object_id"),
-                 Spelling("mi_res_id", "resource_id"))
+                 Spelling("msi_res_id", "resource_id"))
     TOKENS = "/var/opt/azcmagent/tokens"
 
     def __init__(self, system=True, users=(), listen=None, knows_users=True):
