@@ -33,9 +33,10 @@ struct err {
     int http_status;         /* 0 when there was no HTTP answer */
     int os_errno;            /* of a system call that failed, else 0 */
     uint32_t retry_after_ms; /* what the service asked for, 0 when it asked for nothing */
-    char service_code[64];   /* x-ms-error-code, "" when none came */
-    char request_id[64];     /* x-ms-request-id, "" when none came */
-    char text[512];          /* one sentence without a full stop, no secret in it */
+    bool is_paced; /* retry_after_ms is the wait, which somebody keeps: no back-off beside it */
+    char service_code[64]; /* x-ms-error-code, "" when none came */
+    char request_id[64];   /* x-ms-request-id, "" when none came */
+    char text[512];        /* one sentence without a full stop, no secret in it */
 };
 
 /* Fills err with a code and a sentence, clearing everything else. Returns false, so that a function

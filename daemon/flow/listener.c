@@ -51,6 +51,7 @@ struct listener {
     bool draining;
     bool left_said;     /* that messages are left to their leases */
     bool repeated_said; /* that answers are repeated */
+    bool ailing;        /* the identity was in trouble when its last answer came */
 };
 
 static const struct log_field *fields_of(const struct listener *listener,
@@ -322,9 +323,11 @@ static void get_failed(struct listener *listener, const struct err *err)
 static void on_messages(void *arg, const struct queue_answer *answer, const struct err *err)
 {
     struct listener *listener = arg;
-    bool news =
-        !listener->answered || err != NULL || listener->getting.failures > 0 || answer->count > 0;
+    bool ailing = identity_trouble(listener->identity) != NULL;
+    bool news = !listener->answered || err != NULL || listener->getting.failures > 0 ||
+                answer->count > 0 || ailing != listener->ailing;
 
+    listener->ailing = ailing;
     listener->get = NULL;
     listener->answered = true;
     if (err == NULL)

@@ -111,10 +111,11 @@ static bool accepts(void *self, const struct json *answer, struct err *err)
     if (wanted == NULL ||
         str_equal_nocase(json_member_text(answer, identity->source->id_names[id]), wanted))
         return true;
-    return err_set(err, ERR_AUTH,
-                   "the token is for another identity: an older agent knows only the machine's own, "
-                   "the system-assigned one; take out %s, or bring the agent up to date",
-                   managed_id_names[id]);
+    return err_set(
+        err, ERR_AUTH,
+        "the token is for another identity: an older agent knows only the machine's own, "
+        "the system-assigned one; take out %s, or bring the agent up to date",
+        managed_id_names[id]);
 }
 
 static void explain(void *self, const struct token_refusal *refusal, struct err *err)

@@ -29,7 +29,8 @@
 #define MAX_MARGIN_MS    ((int64_t)5 * 60 * 1000)
 #define MAX_SLACK_MS     ((int64_t)5 * 1000) /* what a request may take on its way */
 #define DROP_EVERY_MS    ((int64_t)30 * 1000) /* a service that refuses all tokens asks for no more */
-#define TELL_AFTER       2                    /* failures in a row, of what may pass by itself */
+#define LATER_MS         20 /* who is told to come again does not come a moment too soon */
+#define TELL_AFTER       2  /* failures in a row, of what may pass by itself */
 
 struct token_cache {
     struct identity *owner;
@@ -77,7 +78,7 @@ bool token_cache_may_fetch(const struct token_cache *cache, struct err *ret_err)
     if (left_ms <= 0)
         return true;
     *ret_err = cache->failure;
-    ret_err->retry_after_ms = (uint32_t)left_ms;
+    ret_err->retry_after_ms = (uint32_t)left_ms + LATER_MS;
     return false;
 }
 
@@ -132,7 +133,8 @@ void token_cache_failed(struct token_cache *cache, const struct err *err)
     end_fetch(cache);
     cache->next_ms = clock_mono_ms() + wait_ms;
     cache->failure = *err;
-    cache->failure.retry_after_ms = (uint32_t)wait_ms;
+    cache->failure.retry_after_ms = (uint32_t)wait_ms + LATER_MS;
+    cache->failure.is_paced = true;
     cache->failures++;
     tell_failed(cache, wait_ms);
 }

@@ -56,7 +56,8 @@ static enum retry_cause cause_of(enum err_code code, bool *ret_helps)
 bool retry_after(struct retry *retry, const struct err *err, int64_t *ret_delay_ms)
 {
     bool helps;
-    int64_t delay_ms = backoff_next(&retry->backoff[cause_of(err->code, &helps)]);
+    enum retry_cause cause = cause_of(err->code, &helps);
+    int64_t delay_ms = err->is_paced ? 0 : backoff_next(&retry->backoff[cause]);
 
     *ret_delay_ms = max_of(delay_ms, (int64_t)err->retry_after_ms);
     return helps;

@@ -2,7 +2,8 @@
 /*
  * The one retry policy: how long to wait after a failed call, by what the failure forces. Each cause
  * has its own back-off, so that an hour without a role does not slow down the first retry after a
- * broken connection. A service's Retry-After is a floor, never a ceiling.
+ * broken connection. A service's Retry-After is a floor, never a ceiling; a failure whose wait
+ * somebody else keeps (err's is_paced: a token's issuer) waits for just that.
  */
 #ifndef NET_RETRY_H
 #define NET_RETRY_H

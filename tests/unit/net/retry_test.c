@@ -89,6 +89,22 @@ static void what_the_service_asks_for_is_a_floor(void **state)
     assert_int_equal(delay_after(&retry, ERR_NETWORK, UINT32_MAX, true), UINT32_MAX);
 }
 
+/* Then the wait is just that, and the next one of another failure no longer for it. */
+static void a_wait_that_is_kept_elsewhere_is_all(void **state)
+{
+    struct retry retry;
+    struct err err = {.code = ERR_SERVER, .retry_after_ms = 40, .is_paced = true};
+    int64_t delay_ms;
+
+    (void)state;
+    retry_init(&retry);
+    for (int n = 0; n < 10; n++) {
+        assert_true(retry_after(&retry, &err, &delay_ms));
+        assert_int_equal(delay_ms, 40);
+    }
+    assert_in_range(delay_after(&retry, ERR_SERVER, 0, true), 500, 1000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -96,6 +112,7 @@ int main(void)
         cmocka_unit_test(one_cause_does_not_slow_another),
         cmocka_unit_test(a_reset_forgets_all),
         cmocka_unit_test(what_the_service_asks_for_is_a_floor),
+        cmocka_unit_test(a_wait_that_is_kept_elsewhere_is_all),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
