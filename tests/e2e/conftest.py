@@ -14,6 +14,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
 from support.azurite import Azurite  # noqa: E402
 from support.certificates import Certificates  # noqa: E402
 from support.daemon import Daemon  # noqa: E402
+from support.elsewhere import Elsewhere  # noqa: E402
 from support.fake_queue import FakeService  # noqa: E402
 from support.queues import Queue  # noqa: E402
 from support.scripts import Scripts  # noqa: E402
@@ -73,9 +74,12 @@ def fake():
 
 
 @pytest.fixture(scope="session")
-def certificates(tmp_path_factory):
-    """An authority for the session, and its certificate for 127.0.0.1."""
-    return Certificates(tmp_path_factory.mktemp("tls") / "certificates")
+def certificates():
+    """An authority for the session, and its certificate for 127.0.0.1. Every user can read them."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="cvn-tls-", dir="/tmp"))
+    os.chmod(folder, 0o755)
+    yield Certificates(folder / "certificates")
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")
@@ -130,6 +134,14 @@ def world(place, certificates, daemon):
     made = World(place, certificates, daemon)
     yield made
     made.close()
+
+
+@pytest.fixture
+def elsewhere(certificates):
+    """A place where nobody has any business, with and without TLS."""
+    place = Elsewhere(certificates)
+    yield place
+    place.close()
 
 
 @pytest.fixture

@@ -280,8 +280,9 @@ class FakeQueue:
         self.service, self.name, self.url = service, name, f"{service.url}/{name}"
 
     def config(self, **settings):
-        """The daemon's settings for this queue."""
-        return {"name": self.name, "url": self.url, "sas": SAS, **QUICK, **settings}
+        """The daemon's settings for this queue, by a SAS unless an identity is named."""
+        credential = {} if "identity" in settings else {"sas": SAS}
+        return {"name": self.name, "url": self.url, **credential, **QUICK, **settings}
 
     def post(self, message, ttl_s=WEEK_S):
         """Posts a document, or a text as it is; returns its id."""
