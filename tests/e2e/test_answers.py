@@ -15,7 +15,6 @@ from support.process import free_ports
 from support.wait import stays_true, wait_until
 
 EXPIRED = "Signature not valid in the specified time frame: Start [Thu] - Expiry [Fri] - Current [Sat]"
-ROLE = "Storage Queue Data Contributor"
 
 # The answer, its cause, and what the one line about it has to say.
 ROWS = {
