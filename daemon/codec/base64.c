@@ -112,7 +112,6 @@ static char translate(char c, const char *from, const char *to)
 
 bool base64url_decode(const char *text, size_t len, struct buf *out)
 {
-    size_t padding = (4 - len % 4) % 4;
     struct decoder decoder;
 
     decoder.count = 0;
@@ -123,7 +122,7 @@ bool base64url_decode(const char *text, size_t len, struct buf *out)
         if (strchr("+/=", text[i]) != NULL || !take_run(&decoder, &c, 1))
             return false;
     }
-    return padding < 3 && take_run(&decoder, "==", padding) && flush(&decoder);
+    return take_run(&decoder, "===", (4 - len % 4) % 4) && flush(&decoder);
 }
 
 void base64url_encode(const void *data, size_t len, struct buf *out)

@@ -114,7 +114,9 @@ static void test_what_is_wrong_is_named(void **state)
     setenv("AZURE_TENANT_ID", "con/toso", 1);
     assert_one_mistake(POD, "AZURE_TENANT_ID: \"con/toso\" is no tenant");
     assert_one_mistake(POD "tenant_id: a b", "tenant_id: \"a b\" is no tenant");
-    set_variables();
+    /* and what was said to be wrong is not said to be missing, too */
+    unsetenv("AZURE_FEDERATED_TOKEN_FILE");
+    setenv("AZURE_TENANT_ID", TENANT, 1);
     assert_one_mistake(POD "token_file: token", "token_file");
 }
 
