@@ -204,13 +204,19 @@ static void on_secret(void *arg, const struct err *err)
     }
 }
 
+static bool is_stale(const struct identity *identity)
+{
+    return identity->kind->is_stale != NULL &&
+           identity->kind->is_stale(identity->self, source_read_ms(identity->source));
+}
+
 /* Whether there is a secret that has to be read first. */
 static bool must_read(const struct identity *identity)
 {
     if (identity->source == NULL)
         return false;
     return identity->cache == NULL || identity->kind->secret_of != NULL ||
-           !source_is_ready(identity->source);
+           !source_is_ready(identity->source) || is_stale(identity);
 }
 
 /* A secret is read, then a token fetched, as the kind needs it. */
@@ -301,13 +307,9 @@ const char *identity_label(const struct identity *identity)
 
 bool identity_is_ready(struct identity *identity)
 {
-    const struct identity_kind *kind = identity->kind;
-
     if (identity->cache != NULL)
         return token_cache_is_ready(identity->cache);
-    return source_is_ready(identity->source) && !identity->looks_again &&
-           (kind->is_stale == NULL ||
-            !kind->is_stale(identity->self, source_read_ms(identity->source)));
+    return source_is_ready(identity->source) && !identity->looks_again && !is_stale(identity);
 }
 
 struct identity_wait *identity_wait_start(struct identity *identity, identity_ready_fn *ready,

@@ -13,11 +13,6 @@
 #include "identity/identity.h"
 #include "net/http.h"
 
-#define HOUR_MS ((int64_t)3600 * 1000)
-
-/* How long before the expiry a warning is due, first to last. */
-static const int64_t warnings_ms[] = {7 * 24 * HOUR_MS, 24 * HOUR_MS, HOUR_MS, 0};
-
 static bool read_pasted(const char *pasted, struct secret *ret_query, struct sas_token *ret_token,
                         struct err *err)
 {
@@ -42,7 +37,7 @@ bool sas_use_adopt(struct sas_use *use, const char *pasted, struct err *err)
         return true;
     secret_set(&use->query, query.bytes, query.len);
     use->token = token;
-    use->warn_at_ms = token.has_expiry ? token.expiry_ms - warnings_ms[0] : INT64_MAX;
+    expiry_watch_begin(&use->watch, token.has_expiry ? token.expiry_ms : INT64_MAX);
     return true;
 }
 
@@ -88,7 +83,7 @@ bool sas_use_facts(const char *pasted, struct identity_facts *ret_facts)
 
 bool sas_use_is_stale(const struct sas_use *use, int64_t read_ms)
 {
-    return clock_wall_ms() >= use->warn_at_ms && read_ms < use->warn_at_ms;
+    return expiry_watch_is_stale(&use->watch, read_ms);
 }
 
 /* The permissions to make the next SAS with. */
@@ -113,26 +108,13 @@ static void warn(const struct sas_use *use, const char *label, int64_t left_ms)
                     date, wanted_permissions(&use->token));
 }
 
-/* Speaks of the expiry when it is time to, and notes when that is next. */
-static void watch_expiry(struct sas_use *use, const char *label)
-{
-    int64_t now_ms = clock_wall_ms();
-
-    if (now_ms < use->warn_at_ms)
-        return;
-    int64_t left_ms = use->token.expiry_ms - now_ms;
-    use->warn_at_ms = INT64_MAX;
-    for (unsigned i = array_size(warnings_ms); i-- > 0;) {
-        if (warnings_ms[i] < left_ms)
-            use->warn_at_ms = use->token.expiry_ms - warnings_ms[i];
-    }
-    warn(use, label, left_ms);
-}
-
 bool sas_use_sign(struct sas_use *use, struct http_request *request, const char *label,
                   struct err *err)
 {
-    watch_expiry(use, label);
+    int64_t left_ms;
+
+    if (expiry_watch_is_due(&use->watch, &left_ms))
+        warn(use, label, left_ms);
     bool has_query = strchr(request->url.data, '?') != NULL;
     if (!buf_putc(&request->url, has_query ? '&' : '?') ||
         !buf_append(&request->url, secret_reveal(&use->query), use->query.len))

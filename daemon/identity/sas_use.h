@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "base/secret.h"
+#include "identity/expiry_watch.h"
 #include "identity/sas_token.h"
 
 struct http_request;
@@ -19,7 +20,7 @@ struct identity_facts;
 struct sas_use {
     struct secret query; /* as it goes behind '?' */
     struct sas_token token;
-    int64_t warn_at_ms; /* wall clock: when to speak of the expiry next */
+    struct expiry_watch watch;
 };
 
 /* Takes a pasted text into use in place of the one before; a text that is the same as before is not

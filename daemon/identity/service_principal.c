@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* The identity kind `service_principal`: an application of Microsoft Entra, with a secret or a certificate. */
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "base/clock.h"
 #include "base/secret.h"
 #include "base/str.h"
 #include "codec/certificate.h"
-#include "codec/date.h"
 #include "codec/uuid.h"
 #include "config/mistakes.h"
 #include "config/table.h"
 #include "identity/assertion.h"
+#include "identity/certificate_use.h"
 #include "identity/entra.h"
 #include "identity/identity.h"
 #include "identity/issuer.h"
@@ -28,10 +25,12 @@ struct settings {
     bool send_certificate_chain;
 };
 
+/* Holds either a secret or a certificate. */
 struct service_principal {
+    struct identity *owner;
     const struct settings *settings;
-    struct secret secret;            /* not set with a certificate */
-    struct certificate *certificate; /* NULL with a secret */
+    struct secret secret;
+    struct certificate_use certificate;
 };
 
 static const struct config_row rows[] = {
@@ -127,25 +126,10 @@ static bool check_client_secret(const char *text, const char *permissions, struc
     return true;
 }
 
-static bool check_certificate(const char *text, const char *permissions, struct err *err)
-{
-    autocertificate *certificate = NULL;
-
-    (void)permissions;
-    return certificate_read(text, strlen(text), &certificate, err);
-}
-
+/* Of a client secret nothing is known. */
 static bool facts(const char *text, struct identity_facts *ret_facts)
 {
-    autocertificate *certificate = NULL;
-    struct err err;
-
-    if (!certificate_is_pem(text) || !certificate_read(text, strlen(text), &certificate, &err))
-        return false;
-    *ret_facts = (struct identity_facts){.what = "certificate",
-                                         .has_expiry = true,
-                                         .expiry_ms = certificate_not_after_ms(certificate)};
-    return true;
+    return certificate_is_pem(text) && certificate_use_facts(text, ret_facts);
 }
 
 /* --- life --- */
@@ -155,7 +139,8 @@ static void *create(struct identity *owner, const struct identity_context *conte
 {
     struct service_principal *principal = xcalloc(1, sizeof(*principal));
 
-    (void)owner, (void)context;
+    (void)context;
+    principal->owner = owner;
     principal->settings = settings;
     return principal;
 }
@@ -165,37 +150,37 @@ static void destroy(void *self)
     struct service_principal *principal = self;
 
     secret_done(&principal->secret);
-    certificate_free(principal->certificate);
+    certificate_use_done(&principal->certificate);
     free(principal);
 }
 
-static bool adopt_certificate(struct service_principal *principal, const struct secret *text,
-                              struct err *err)
+static bool has_certificate(const struct service_principal *principal)
 {
-    struct certificate *certificate;
-
-    if (!certificate_read(secret_reveal(text), text->len, &certificate, err))
-        return err_prefix(err, "certificate");
-    certificate_free(principal->certificate);
-    principal->certificate = certificate;
-    return true;
+    return config_secret_is_set(&principal->settings->certificate);
 }
 
 static bool adopt(void *self, const struct secret *text, struct err *err)
 {
     struct service_principal *principal = self;
 
-    if (config_secret_is_set(&principal->settings->certificate))
-        return adopt_certificate(principal, text, err);
+    if (has_certificate(principal))
+        return certificate_use_adopt(&principal->certificate, text, err);
     if (!check_client_secret(secret_reveal(text), "", err))
         return err_prefix(err, "client_secret");
     secret_set(&principal->secret, text->bytes, text->len);
     return true;
 }
 
+static bool is_stale(void *self, int64_t read_ms)
+{
+    struct service_principal *principal = self;
+
+    return has_certificate(principal) && certificate_use_is_stale(&principal->certificate, read_ms);
+}
+
 /* --- tokens --- */
 
-static bool add_assertion(const struct service_principal *principal, struct http_request *request,
+static bool add_assertion(struct service_principal *principal, struct http_request *request,
                           struct err *err)
 {
     const struct settings *settings = principal->settings;
@@ -209,7 +194,8 @@ static bool add_assertion(const struct service_principal *principal, struct http
     };
     autosecret text = {0};
 
-    if (!assertion_make(&assertion, principal->certificate, &text, err))
+    if (!certificate_use_sign(&principal->certificate, &assertion, identity_label(principal->owner),
+                              &text, err))
         return false;
     entra_add_assertion(request, &text);
     return true;
@@ -221,37 +207,13 @@ static bool ask(void *self, const char *audience, struct http_request *request, 
     const struct settings *settings = principal->settings;
 
     entra_ask(&settings->app, (enum entra_version)settings->endpoint_version, audience, request);
-    if (principal->certificate != NULL)
+    if (has_certificate(principal))
         return add_assertion(principal, request, err);
     entra_add(request, "client_secret", secret_reveal(&principal->secret));
     return true;
 }
 
 /* --- refusals --- */
-
-/* As the portal shows it. */
-static void add_thumbprint(const struct certificate *certificate, struct err *err)
-{
-    char text[2 * CERTIFICATE_SHA1_SIZE + 1] = "";
-
-    for (size_t i = 0; i < CERTIFICATE_SHA1_SIZE; i++)
-        snprintf(text + 2 * i, 3, "%02X", certificate_sha1(certificate)[i]);
-    identity_add_reason(err, "the certificate's thumbprint is %s", text);
-}
-
-static void add_validity(const struct certificate *certificate, struct err *err)
-{
-    int64_t now_ms = clock_wall_ms();
-    char date[DATE_TEXT_MAX];
-
-    if (now_ms > certificate_not_after_ms(certificate)) {
-        date_format_iso(certificate_not_after_ms(certificate), date);
-        identity_add_reason(err, "the certificate expired at %s", date);
-    } else if (now_ms < certificate_not_before_ms(certificate)) {
-        date_format_iso(certificate_not_before_ms(certificate), date);
-        identity_add_reason(err, "the certificate is valid from %s only", date);
-    }
-}
 
 /* Where a new one is to go; what a credential needs is said elsewhere. */
 static void add_file(const struct config_secret *setting, const char *what, struct err *err)
@@ -260,26 +222,34 @@ static void add_file(const struct config_secret *setting, const char *what, stru
         identity_add_reason(err, "a new %s goes into %s", what, setting->file);
 }
 
+static void explain_secret(const struct service_principal *principal, const char *code,
+                           bool is_refused, struct err *err)
+{
+    if (str_equal(code, "AADSTS7000215") && uuid_is_valid(secret_reveal(&principal->secret)))
+        identity_add_reason(err, "what client_secret holds looks like a secret's id");
+    if (is_refused)
+        add_file(&principal->settings->client_secret, "secret", err);
+}
+
+static void explain_certificate(const struct service_principal *principal, bool is_refused,
+                                struct err *err)
+{
+    if (err->code == ERR_AUTH)
+        certificate_use_explain(&principal->certificate, is_refused, err);
+    if (is_refused)
+        add_file(&principal->settings->certificate, "certificate", err);
+}
+
 static void explain(void *self, const struct token_refusal *refusal, struct err *err)
 {
     struct service_principal *principal = self;
-    const struct settings *settings = principal->settings;
-    bool of_secret = token_error_is_of_secret(err);
+    bool is_refused = token_error_is_of_secret(err);
 
-    if (principal->certificate != NULL) {
-        if (of_secret)
-            add_thumbprint(principal->certificate, err);
-        if (err->code == ERR_AUTH)
-            add_validity(principal->certificate, err);
-    } else if (str_equal(refusal->aadsts, "AADSTS7000215") &&
-               uuid_is_valid(secret_reveal(&principal->secret))) {
-        identity_add_reason(err, "what client_secret holds looks like a secret's id");
-    }
-    if (of_secret && principal->certificate != NULL)
-        add_file(&settings->certificate, "certificate", err);
-    else if (of_secret)
-        add_file(&settings->client_secret, "secret", err);
-    entra_explain(&settings->app, refusal, err);
+    if (has_certificate(principal))
+        explain_certificate(principal, is_refused, err);
+    else
+        explain_secret(principal, refusal->aadsts, is_refused, err);
+    entra_explain(&principal->settings->app, refusal, err);
 }
 
 static const struct issuer *issuer(void *self)
@@ -303,8 +273,9 @@ const struct identity_kind identity_kind_service_principal = {
               .rows = rows,
               .check = check_settings},
     .secrets = {{"client_secret", offsetof(struct settings, client_secret), check_client_secret},
-                {"certificate", offsetof(struct settings, certificate), check_certificate}},
+                {"certificate", offsetof(struct settings, certificate), certificate_use_check}},
     .adopt = adopt,
+    .is_stale = is_stale,
     .facts = facts,
     .issuer = issuer,
     .create = create,

@@ -64,13 +64,13 @@ static void check_use(struct sas_use *use, const char *pasted)
     struct http_request request;
     struct err err = {.code = ERR_AUTH, .text = "refused"};
     autourl url = {0};
-    int64_t warn_at_ms = use->warn_at_ms;
+    int64_t warn_at_ms = use->watch.warn_at_ms;
 
-    check(sas_use_adopt(use, pasted, &err) && use->warn_at_ms == warn_at_ms);
+    check(sas_use_adopt(use, pasted, &err) && use->watch.warn_at_ms == warn_at_ms);
     http_request_init(&request, HTTP_GET);
     buf_puts(&request.url, "https://contoso.queue.core.windows.net/events/messages");
     check(sas_use_sign(use, &request, "fuzz", &err));
-    check(use->warn_at_ms > NOW_MS && !sas_use_is_stale(use, 0));
+    check(use->watch.warn_at_ms > NOW_MS && !sas_use_is_stale(use, 0));
     check(url_parse(request.url.data, &url, &err));
     check(str_equal(url.query, secret_reveal(&use->query)) &&
           str_equal(url.path, "/events/messages"));
@@ -82,7 +82,7 @@ static void check_use(struct sas_use *use, const char *pasted)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     autofree char *pasted = fuzz_text(data, size);
-    struct sas_use use = {.warn_at_ms = 0};
+    struct sas_use use = {.watch = {.warn_at_ms = 0}};
     struct sas_token token;
     struct err err;
 
