@@ -175,6 +175,23 @@ def test_a_certificate_is_rotated_in_its_file(world, safe_queue):
     works(world, safe_queue, running)
 
 
+def test_a_certificate_that_nears_its_end_is_looked_for_again(world, safe_queue):
+    # given a certificate with an hour and some seconds to live, and tokens that want replacement all the time
+    entra = world.entra()
+    application = entra.application()
+    entra.life_s, entra.longer_s = 1, 2
+    old = application.certificate(jwt.Key(days=(-1, 3612 / 86400)))
+    path = secret_file(world.place, "certificate.pem", old.pem())
+    running = start(world, safe_queue, entra, principal(entra, application, certificate_file=path))
+    # then the log warns of it
+    running.wait_logged("the certificate expires in", '"warning"')
+    # and when another one is in its place before the next warning, then the daemon finds it without being told
+    new = application.certificate()
+    secret_file(world.place, "certificate.pem", new.pem())
+    wait_until(lambda: jwt.is_signed_by(entra.shown[-1], new.public), 30, "the new certificate's use")
+    assert len(running.logged("the certificate expires")) == 1 and not entra.refusals
+
+
 def test_a_wrong_clock_is_named(world, safe_queue):
     # given an Entra whose clock is an hour ahead of ours, for which an assertion has expired
     entra = world.entra()

@@ -65,7 +65,7 @@ def is_signed_by(text, public_key):
 class Key:
     """An RSA key and a certificate that it signed itself."""
 
-    def __init__(self, name="cvnotifyd", bits=2048, days=(-1, 1)):
+    def __init__(self, name="cvnotifyd", bits=2048, days=(-1, 30)):
         self.private = rsa.generate_private_key(public_exponent=65537, key_size=bits)
         self.public = self.private.public_key()
         self.id = uuid.uuid4().hex

@@ -16,6 +16,7 @@
 #include "config/node.h"
 #include "identity/identity.h"
 #include "identity/issuer.h"
+#include "loop/loop.h"
 #include "net/http_request.h"
 
 struct configured {
@@ -23,6 +24,8 @@ struct configured {
     struct node *tree;
     struct identity_settings *settings;
     struct mistakes mistakes;
+    struct loop *loop;
+    struct identity *owner;
     const struct identity_kind *kind;
     void *self; /* NULL after mistakes */
 };
@@ -31,6 +34,8 @@ static inline void configured_done(struct configured *configured)
 {
     if (configured->self != NULL)
         configured->kind->destroy(configured->self);
+    identity_free(configured->owner);
+    loop_free(configured->loop);
     config_free(&identity_table, configured->settings);
     node_free(configured->tree);
     mistakes_done(&configured->mistakes);
@@ -42,16 +47,18 @@ static inline void configured_done(struct configured *configured)
 /* Reads and checks; makes the kind's object if all was well. */
 static inline struct configured configure(const char *text)
 {
-    static const struct identity_context nothing;
-    struct configured made = {.text = xstrdup(text)};
+    struct configured made = {.text = xstrdup(text), .loop = loop_new()};
+    const struct identity_context context = {.loop = made.loop};
 
     made.tree = node_parse("x.yaml", made.text, strlen(made.text), &made.mistakes);
     assert_non_null(made.tree);
     made.settings = config_read(&identity_table, made.tree, config_getenv, &made.mistakes);
     identity_check(made.settings, "", &made.mistakes);
     made.kind = identity_kinds[made.settings->kind.kind];
-    if (made.mistakes.count == 0)
-        made.self = made.kind->create(NULL, &nothing, made.settings->kind.object);
+    if (made.mistakes.count == 0) {
+        made.owner = identity_new(&context, made.settings, "build");
+        made.self = made.kind->create(made.owner, &context, made.settings->kind.object);
+    }
     return made;
 }
 
