@@ -79,7 +79,7 @@ static const char *state_of(const struct rights_row *row)
 
 static void count(struct online *online, const struct rights_row *row)
 {
-    if (row->is_unchecked || row->err.code == ERR_NONE || is_made_later(row) || is_unseen(row))
+    if (row->is_unchecked || is_made_later(row) || is_unseen(row))
         return;
     switch (row->verdict) {
     case QUEUE_HOLDS:
