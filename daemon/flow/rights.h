@@ -35,8 +35,7 @@ struct rights_row {
     enum rights_what what;
     enum queue_right right;
     enum queue_verdict verdict;
-    bool
-        is_unchecked; /* a systemd credential that is not there for us: nothing of this queue is tried */
+    bool is_unchecked; /* a systemd credential that is not there for us; it is the only row */
     bool is_said;      /* the credential says of itself that it lacks the right */
     bool can_not_make; /* it says that it may make no queue */
     struct err err; /* why it does not hold; ERR_NONE: not tried, for the reason of a row before */
