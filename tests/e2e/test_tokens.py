@@ -39,3 +39,144 @@ def test_the_main_job_goes_on_while_tokens_come_and_go(world, safe_queue, way):
     assert lacked(running) == []
     # and whoever wanted a token, one was asked for at a time
     assert way.issuer.most_at_once == 1
+
+
+# --- one token for all ---
+
+def test_queues_with_one_identity_share_its_token(world, oauth_azurite, safe_queue, new_safe_queue):
+    # given two queues with one identity
+    way = WAYS["IMDS"](world)
+    queues = [safe_queue, new_safe_queue(), new_safe_queue()]
+    configured = [queue.config(identity="machine") for queue in queues]
+    running = world.start(way, configured[:2], [world.lines()])
+    # when both get messages
+    posted = [queue.post(messages.training()) for queue in queues for _ in range(3)]
+    wait_until(lambda: all(queue.is_empty() for queue in queues[:2]), 15, "the messages to be done")
+    # then their issuer was asked once
+    assert len(way.issuer.asked()) == 1
+    # and when a third comes with a reload, it serves that too; one more is got, for something may have changed
+    running.reload(world.config(way, configured, [world.lines()]))
+    wait_until(queues[2].is_empty, 15, "the third queue to be empty")
+    wait_until(lambda: len(way.issuer.asked()) == 2, 10, "another token")
+    stays_true(lambda: len(way.issuer.asked()) == 2, 1.5, "no third token is got")
+    assert sorted(world.done()) == sorted(posted) and lacked(running) == []
+
+
+def test_two_identities_have_a_token_each(world, safe_queue, new_safe_queue):
+    # given two identities of one machine
+    other = new_safe_queue()
+    issuer = world.issuer(Imds, users=("one", "two"))
+    names = [{**issuer.config(endpoint=issuer.endpoint, client_id=user.client_id), "name": name}
+             for name, user in zip(("one", "two"), issuer.users)]
+    way = Way(issuer, names[0])
+    world.start(way, [safe_queue.config(identity="one"), other.config(identity="two")], [world.lines()], identities=names)
+    # when each has its message, then each was asked for once
+    for queue in (safe_queue, other):
+        queue.post(messages.training())
+        wait_until(queue.is_empty, 15, "the queue to be empty")
+    assert sorted(token.owner for token in issuer.tokens) == sorted(issuer.users)
+
+
+# --- a service that does not take the token ---
+
+def bearer(queue, **settings):
+    return queue.config(identity="machine", **settings)
+
+
+def times_sent(service, operation):
+    """How often each request of that operation was sent."""
+    return collections.Counter(r.headers["x-ms-client-request-id"] for r in service.requests if r.operation == operation)
+
+
+@pytest.mark.parametrize("operation", ["Get", "Update", "Delete"])
+def test_a_revoked_token_is_replaced_and_the_request_repeated_once(world, safe_fake, scripts, operation):
+    # given a daemon at work with a token
+    queue, issuer = safe_fake.queue(), world.issuer(Imds)
+    safe_fake.trust(issuer)
+    go = world.place / "go"
+    hook = exec_hook("hook", "*", scripts.recording("hook", f"while [ ! -e {go} ]; do sleep 0.05; done"))
+    running = world.start(Way(issuer, issuer.config(endpoint=issuer.endpoint)), [bearer(queue, lease="4s")], [hook])
+    message = queue.post(messages.training())
+    wait_until(lambda: scripts.runs("hook", message), 10, "the hook to run")
+    # when it is revoked, before the next request of this kind
+    safe_fake.answer("*", revoke_before(safe_fake, operation))
+    if operation == "Update":
+        wait_until(lambda: len(issuer.tokens) == 2, 10, "another token")
+    go.touch()
+    wait_until(queue.is_empty, 10, "the message to be done")
+    wait_until(lambda: len(issuer.tokens) == 2, 10, "another token")
+    # then that was sent once more with another, and nothing else happened
+    running.wait_logged("message done")
+    assert max(times_sent(safe_fake, operation).values()) == 2
+    assert [run.message for run in scripts.runs()] == [message]
+    assert lacked(running) == [] and len(issuer.asked()) == 2
+
+
+def revoke_before(service, operation):
+    """The tokens are revoked when the next request of this operation comes."""
+    done = []
+
+    def play(exchange):
+        if exchange.asked.operation == operation and not done:
+            done.append(True)
+            service.tokens.clear()
+        exchange.send(exchange.perform())
+    return play
+
+
+def test_a_service_that_takes_no_token_costs_the_issuer_little(world, safe_fake):
+    # given a service that refuses every token
+    queue, issuer = safe_fake.queue(), world.issuer(Imds)
+    safe_fake.trust(issuer)
+    fault = safe_fake.answer("*", faults.challenge(401, "InvalidAuthenticationInfo"))
+    message = queue.post(messages.training())
+    running = world.start(Way(issuer, issuer.config(endpoint=issuer.endpoint)), [bearer(queue)], [world.lines()])
+    # when it was asked a few times
+    wait_until(lambda: len(times_sent(safe_fake, "Get")) >= 4, 30, "some tries")
+    # then one other token was tried, and one line says who we are to the service, and what is wrong
+    assert len(issuer.tokens) == 2 and max(times_sent(safe_fake, "Get").values()) == 2
+    (line,) = running.logged("queue can not be read", '"err"')
+    assert all(word in line for word in ("401", "InvalidAuthenticationInfo", issuer.system.object_id, issuer.tenant)), line
+    # and when it takes them again, nothing is lost
+    fault.lift()
+    wait_until(queue.is_empty, 40, "the message to be done")
+    assert world.done() == [message]
+
+
+# --- rights ---
+
+def test_without_a_role_the_line_names_it(world, safe_fake):
+    # given an identity without a role
+    queue, issuer = safe_fake.queue(), world.issuer(Imds)
+    safe_fake.trust(issuer)
+    safe_fake.rights.clear()
+    message = queue.post(messages.training())
+    running = world.start(Way(issuer, issuer.config(endpoint=issuer.endpoint)), [bearer(queue)], [world.lines()])
+    # then one line names the role, whom to give it to, and that this takes minutes
+    running.wait_logged("queue can not be read", '"err"')
+    (line,) = running.logged("queue can not be read", '"err"')
+    words = ("403", "AuthorizationPermissionMismatch", "Storage Queue Data Message Processor", issuer.system.object_id, "minutes")
+    assert [word for word in words if word not in line] == [], line
+    # and when it is granted, the daemon goes on by itself, with the token that it has
+    safe_fake.rights.update(("Get", "Update", "Delete"))
+    wait_until(queue.is_empty, 40, "the message to be done")
+    assert world.done() == [message] and len(issuer.asked()) == 1
+
+
+def test_a_message_processor_works_without_the_right_to_update(world, safe_fake, scripts):
+    # given the rights of a Storage Queue Data Message Processor
+    queue, issuer = safe_fake.queue(), world.issuer(Imds)
+    safe_fake.trust(issuer)
+    safe_fake.rights = {"Get", "Peek", "Delete"}
+    # when a hook fails once, and one takes longer than the lease
+    hook = exec_hook("hook", "*", scripts.recording("hook", "[ $run -ge 2 ] || { sleep 2.5; exit 1; }"), timeout="10s")
+    running = world.start(Way(issuer, issuer.config(endpoint=issuer.endpoint)),
+                          [bearer(queue, lease="2s", retry_delay=["1s"])], [hook])
+    message = queue.post(messages.training())
+    # then it is tried again all the same; one line says what follows, and the status which role there should be
+    wait_until(queue.is_empty, 30, "the message to be done")
+    assert [run.message for run in scripts.runs()] == [message, message]
+    (line,) = running.logged("no right to update messages")
+    assert all(word in line for word in ('"warning"', "not renewed", "Storage Queue Data Contributor")), line
+    wait_until(lambda: "Storage Queue Data Contributor" in str(running.notify.messages[-1]), 5, "the status to tell of it")
+    assert len(issuer.asked()) == 1

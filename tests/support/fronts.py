@@ -16,6 +16,7 @@ class Front:
         self._listen, self._listener, self._open = listen, None, []
         self.port = 0
         self.knocks = []  # when each connection came
+        self.passed = b""  # of what clients sent on, the first MiB
         self.come_back()
 
     def come_back(self):
@@ -68,6 +69,8 @@ class Front:
                         data = source.recv(65536)
                         if not data:
                             return
+                        if source is client and len(self.passed) < 1 << 20:
+                            self.passed += data
                         sink.sendall(data)
 
 
@@ -103,7 +106,7 @@ class TlsFront(Front):
 
 class Proxy(Front):
     """An HTTP proxy that knows CONNECT alone. Wherever one wants to go, one comes to `target`, a port of 127.0.0.1
-    outside."""
+    outside; or to the one that is there for that host and port: {"HOST:PORT": port}."""
 
     HEAD = re.compile(rb"^(CONNECT) (\S+) HTTP/1\.1\r\n(.*?)\r\n\r\n", re.S)
 
@@ -136,7 +139,7 @@ class Proxy(Front):
             client.sendall(answer.encode())
         else:
             client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            self.pass_on(client, self.target)
+            self.pass_on(client, self.target[match[2].decode()] if isinstance(self.target, dict) else self.target)
 
 
 def _has_pending(s):
