@@ -20,6 +20,7 @@ REPLICA_KILLS = size("REPLICA_KILLS", 5, 60)  # of three daemons
 LOSSES = size("LOSSES", 8, 200)               # of power
 DISK_MESSAGES = size("DISK_MESSAGES", 60, 600)
 CLOCK_MESSAGES = size("CLOCK_MESSAGES", 40, 400)
+TOKENS_A_JUMP = size("TOKENS_A_JUMP", 1, 10)
 SOAK_MESSAGES = size("SOAK_MESSAGES", 2000, 10000)
 SOAK_POLLS = size("SOAK_POLLS", 600, 14400)   # an hour's worth at 250 ms
 STORM_MESSAGES = size("STORM_MESSAGES", 20, 1500)

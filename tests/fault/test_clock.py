@@ -1,42 +1,20 @@
 # SPDX-License-Identifier: MIT
 """A wall clock that jumps by a day (libfaketime), while the monotonic one goes on."""
 import collections
-import pathlib
 import time
 
+from clock import Clock, is_told
 from feeder import Posted
 from journal import lines_of
-from sizes import CLOCK_MESSAGES, dice
-from support import process
+from sizes import CLOCK_MESSAGES, TOKENS_A_JUMP, dice
+from support import messages, process
 from support.daemon import exec_hook
+from support.fake_queue import FakeService
+from support.managed import Imds
 from support.wait import stays_true, wait_until
 
 DAY_S = 24 * 3600
 RETRY_S = 2
-
-
-class Clock:
-    """What a program takes for the time of day; it may be set at any moment."""
-
-    def __init__(self, path):
-        self._path = path
-        self.jump(0)
-
-    def jump(self, seconds):
-        new = self._path.with_suffix(".new")
-        new.write_text(f"{seconds:+d}\n")
-        new.rename(self._path)
-
-    def environment(self):
-        (library,) = pathlib.Path("/usr/lib").glob("*/faketime/libfaketime.so.1")
-        return {"LD_PRELOAD": str(library), "FAKETIME_TIMESTAMP_FILE": str(self._path), "FAKETIME_NO_CACHE": "1",
-                "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}
-
-
-def is_told(running, shift_s):
-    """Whether the log's newest line bears a time of that shift."""
-    lines = running.log().splitlines()
-    return bool(lines) and time.strftime("%Y-%m-%d", time.gmtime(time.time() + shift_s)) in lines[-1][:60]
 
 
 def test_the_clock_jumps(queue, place, proxy, victim, journal, tell):
@@ -79,3 +57,33 @@ def test_the_clock_jumps(queue, place, proxy, victim, journal, tell):
     stays_true(running.is_running, 1)
     idle = process.cpu_seconds(running.pid) - spent
     assert proxy.asked["get"] - polls < 20 and idle < 0.5 * (time.monotonic() - began), "it spins"
+
+
+def test_tokens_come_and_go_whatever_the_clock_says(place, victim, tell):
+    # given a source whose tokens are good for two seconds, and a queue that takes nothing else
+    issuer, service, clock = Imds(), FakeService(), Clock(place / "clock")
+    queue, lines = service.queue(), place / "lines"
+    issuer.life_s, issuer.longer_s = 2, 2
+    service.trust(issuer)
+    running = victim({"log": {"level": "debug", "format": "json"}, "allow_insecure": True,
+                      "identities": [issuer.config(endpoint=issuer.endpoint)], "queues": [queue.config(identity="machine")],
+                      "hooks": [{"name": "write", "on": ["*"], "file": {"path": str(lines)}}]},
+                     release=True, env=clock.environment())
+    # when the clock jumps, while messages keep coming
+    posted, began = [], time.monotonic()
+    for shift in (0, DAY_S, 9 * DAY_S, -DAY_S, 0):
+        clock.jump(shift)
+        for _ in range(TOKENS_A_JUMP):
+            known = len(issuer.tokens)
+            posted += [queue.post(messages.training()) for _ in range(5)]
+            wait_until(lambda: len(issuer.tokens) > known and queue.is_empty(), 15, "another token, and the messages done")
+        assert is_told(running, shift)
+    spent, asked = time.monotonic() - began, len(issuer.asked())
+    tell("tokens", f"{asked} in {spent:.0f} s, 4 jumps")
+    # then each came when the one before was near its end, neither sooner nor too late, and each message is done once
+    assert asked <= spent / 1.4 + 2 and len(issuer.tokens) == asked
+    assert lines_of(lines) == dict.fromkeys(posted, 1)
+    assert not [line for line in running.logged("can not be") if '"debug"' not in line]
+    assert not issuer.violations and not service.violations
+    issuer.close()
+    service.close()
