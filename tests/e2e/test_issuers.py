@@ -11,7 +11,8 @@ import uuid
 import pytest
 
 from support import faults, jwt
-from support.entra import EXCHANGE, JWT_BEARER, Cluster, Entra
+from support.azurite import ACCOUNT
+from support.entra import EXCHANGE, JWT_BEARER, THUMBPRINTS, Cluster, Entra
 from support.issuer import FORM, STORAGE, refusal
 from support.managed import DATES, Arc, AppService, AzureMl, CloudShell, Imds, OldAppService
 
@@ -140,7 +141,7 @@ BAD = {
                  "selector": lambda request: request.__setitem__(3, request[3] + "&client_id=a"),
                  "resource": lambda request: request.__setitem__(3, "resource=https%3A%2F%2Fvault.azure.net")},
     Arc: {**ANY, **QUERY, **METADATA, "two selectors": target("?", "?client_id=a&object_id=b&"),
-          "selector of others": target("?", "?msi_res_id=a&"), "scheme": header("Authorization", "Bearer x"),
+          "selector of others": target("?", "?mi_res_id=a&"), "scheme": header("Authorization", "Bearer x"),
           "a key that is none": header("Authorization", "Basic x")},
 }
 
@@ -182,7 +183,7 @@ def owner_of(issuer, selector="", value=""):
 
 SELECTORS = [(Imds, "client_id", "object_id", "msi_res_id"), (AppService, "client_id", "principal_id", "mi_res_id"),
              (AppService, "client_id", "object_id", "mi_res_id"), (OldAppService, "clientid"),
-             (Arc, "client_id", "object_id", "mi_res_id")]
+             (Arc, "client_id", "object_id", "msi_res_id")]
 
 
 @pytest.mark.parametrize("kind, names", [(kind, names) for kind, *names in SELECTORS])
@@ -324,18 +325,13 @@ def test_a_bad_form_is_refused(entra, certificates, bad):
 def assertion(entra, application, key, algorithm="RS256", header=None, **claims):
     """An application's own; claims and members of its header that are None are left out."""
     now = int(time.time())
-    name, digest = jwt_thumbprint(algorithm)
+    name, digest = THUMBPRINTS[algorithm]
     head = {name: key.thumbprint(digest), **(header or {})}
     body = {"aud": f"{entra.origin}/{entra.tenant}/oauth2/v2.0/token", "iss": application.client_id,
             "sub": application.client_id, "jti": str(uuid.uuid4()), "nbf": now, "exp": now + 600, **claims}
     return {"client_id": application.client_id, "client_assertion_type": JWT_BEARER,
             "client_assertion": jwt.encode({n: v for n, v in body.items() if v is not None}, key, algorithm,
                                            **{n: v for n, v in head.items() if v is not None})}
-
-
-def jwt_thumbprint(algorithm):
-    from support.entra import THUMBPRINTS
-    return THUMBPRINTS[algorithm]
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "PS256"])
@@ -354,7 +350,7 @@ def test_an_assertion_of_a_stranger_is_refused(entra, certificates):
     status, document = post(entra, certificates, assertion(entra, application, stranger))
     assert (status, code(document)) == (401, 700027) and not entra.violations
     # who names the right certificate and has not its key is worse
-    fields = assertion(entra, application, stranger, header={"x5t": key.thumbprint(jwt_thumbprint("RS256")[1])})
+    fields = assertion(entra, application, stranger, header={"x5t": key.thumbprint(THUMBPRINTS["RS256"][1])})
     assert code(post(entra, certificates, fields)[1]) == 700027 and "signature" in entra.violations[0]
 
 
@@ -413,7 +409,7 @@ def test_what_is_wrong_with_a_workloads_token_has_its_code(entra, certificates):
 def test_azurite_takes_these_tokens(oauth_azurite, certificates, made):
     issuer, other = made(Imds), made(Imds)
     other.resources = {"https://vault.azure.net"}
-    url = f"/{'devstoreaccount1'}?comp=list"
+    url = f"/{ACCOUNT}?comp=list"
     context = ssl.create_default_context(cafile=certificates.ca)
 
     def status(token):

@@ -120,7 +120,7 @@ def test_the_token_in_use_serves_while_it_can_not_be_replaced(world, safe_queue)
     fault = issuer.fails(refusal(500, "server_error"))
     running.reload()
     posted = []
-    for count in range(3):
+    for count in range(2):
         posted.append(safe_queue.post(messages.training()))
         wait_until(lambda: fault.count > count, 15, "another try")
         wait_until(safe_queue.is_empty, 5, "the message to be done")
@@ -237,12 +237,18 @@ def elsewhere_dir(issuer):
     issuer.realm = "/var/opt/other/{}.key"
 
 
+def a_link(issuer):
+    """What lies there by the name that it says is a link to what it wrote."""
+    issuer.after = lambda file: (file.rename(file.with_suffix(".real")), file.symlink_to(file.with_suffix(".real").name))
+
+
 # What is odd about the file or its name, and the words that tell of it.
 ODD = {
     "is missing": (missing, ("can not be read", "No such file")),
     "is in another directory": (elsewhere_dir, (Arc.TOKENS, "not read")),
     "leaves its directory": (lambda issuer: setattr(issuer, "realm", Arc.TOKENS + "/../../../etc/{}.key"), ("not read",)),
     "has another suffix": (lambda issuer: setattr(issuer, "realm", Arc.TOKENS + "/{}.txt"), (".key", "not read")),
+    "is a link": (a_link, ("symbolic link", "not read")),
     "is too large": (lambda issuer: setattr(issuer, "size", 4097), ("4097", "4096")),
     "is empty": (lambda issuer: setattr(issuer, "size", 0), ("bytes",)),
     "is somebody else's": (lambda issuer: setattr(issuer, "owner_ids", (12345, 12345)), ("root", "himds", "not read")),

@@ -274,6 +274,7 @@ class Arc(Source):
         self.realm = f"{self.TOKENS}/{{}}.key"  # where it says that the file is
         self.size, self.mode, self.owner_ids = 60, 0o640, (0, 0)
         self.scheme = "Basic"
+        self.after = lambda file: None  # called with each file as it was written
 
     def environment(self):
         return {"IDENTITY_ENDPOINT": self.endpoint, "IMDS_ENDPOINT": self.origin}
@@ -308,6 +309,7 @@ class Arc(Source):
             file.write_text(key)
             os.chown(file, *self.owner_ids)
             file.chmod(self.mode)
+            self.after(file)
         return Denied(401, {"error": "unauthorized_client", "error_description": "Missing Basic Authorization header",
                             "error_codes": [401]}, WWW_Authenticate=f"{self.scheme} realm={path}")
 
