@@ -43,6 +43,7 @@ struct token_cache {
     struct secret bearer; /* as it goes into the header; empty: none */
     struct token_claims claims;
     unsigned number;
+    bool dropped;         /* refused; it serves again when no other is to be had */
     int64_t until_ms;     /* all monotonic: it serves until then */
     int64_t due_ms;       /* it is to be replaced from then on */
     int64_t next_drop_ms; /* a refusal may cost a token from then on */
@@ -61,7 +62,7 @@ struct token_cache {
 
 bool token_cache_is_ready(const struct token_cache *cache)
 {
-    return secret_is_set(&cache->bearer) && clock_mono_ms() < cache->until_ms;
+    return secret_is_set(&cache->bearer) && !cache->dropped && clock_mono_ms() < cache->until_ms;
 }
 
 bool token_cache_is_due(const struct token_cache *cache)
@@ -131,6 +132,7 @@ void token_cache_failed(struct token_cache *cache, const struct err *err)
     int64_t wait_ms = token_retry_after(&cache->retry, cache->issuer->pace, err);
 
     end_fetch(cache);
+    cache->dropped = false; /* another service may take it */
     cache->next_ms = clock_mono_ms() + wait_ms;
     cache->failure = *err;
     cache->failure.retry_after_ms = (uint32_t)wait_ms + LATER_MS;
@@ -157,6 +159,7 @@ static void keep_token(struct token_cache *cache, const struct token_answer *ans
     buf_wipe(&bearer);
     token_claims_read(&answer->token, &cache->claims);
     cache->number++;
+    cache->dropped = false;
     cache->until_ms = now_ms + life_ms - min_of(life_ms / 10, MAX_SLACK_MS);
     cache->due_ms = now_ms + (life_ms > 2 * HOUR_MS ? life_ms / 2
                                                     : life_ms - min_of(life_ms / 4, MAX_MARGIN_MS));
@@ -365,12 +368,12 @@ bool token_cache_refused(struct token_cache *cache, unsigned number, struct err 
     add_claims(&cache->claims, err);
     if (!is_of_token(err))
         return false;
-    if (number != cache->number)
-        return true; /* another has come meanwhile */
+    if (number != cache->number || cache->dropped)
+        return true; /* another has come meanwhile, or is on its way */
     if (now_ms < cache->next_drop_ms || now_ms < cache->next_ms)
         return false;
     cache->next_drop_ms = now_ms + DROP_EVERY_MS;
-    secret_done(&cache->bearer);
+    cache->dropped = true;
     return true;
 }
 

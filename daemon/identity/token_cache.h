@@ -49,8 +49,8 @@ bool token_cache_sign(struct token_cache *cache, struct http_request *request,
 /* The number of the token that sign uses: another for each. */
 unsigned token_cache_number(const struct token_cache *cache);
 /* The service did not take the token of that number: err says how. Drops it when another one may help, at most
- * once in 30 s, and adds to err's sentence what is known about it. True when the request should be
- * signed and sent anew. */
+ * once in 30 s, and adds to err's sentence what is known about it; it serves again when the fetch of another
+ * fails, for it may be good for other services. True when the request should be signed and sent anew. */
 bool token_cache_refused(struct token_cache *cache, unsigned number, struct err *err);
 /* An operator changed something: waits are forgotten, and another token is due. */
 void token_cache_reload(struct token_cache *cache);

@@ -544,6 +544,36 @@ static void a_refused_token_is_dropped(void **state)
     expect_token(fixture, "token-2");
 }
 
+static void all_whom_it_was_refused_wait_for_the_next(void **state)
+{
+    struct fixture *fixture = *state;
+
+    want_token(fixture);
+    refuse(fixture, 401, "", true);
+    refuse(fixture, 401, "", true);
+    want(fixture, 2);
+    expect_token(fixture, "token-2");
+    expect_asked(fixture, 2);
+}
+
+static void a_refused_token_serves_while_no_other_is_to_be_had(void **state)
+{
+    struct fixture *fixture = *state;
+
+    want_token(fixture);
+    fixture->server.head = "503 Service Unavailable";
+    refuse(fixture, 401, "", true);
+    want_in_vain(fixture);
+    expect_token(fixture, "token-1"); /* where it is not refused */
+    assert_true(identity_is_ready(fixture->identity));
+    refuse(fixture, 401, "", false);
+    fixture->server.head = NULL;
+    pass(fixture, 31 * SECOND);
+    refuse(fixture, 401, "", true);
+    want_token(fixture);
+    expect_token(fixture, "token-2");
+}
+
 static void a_missing_right_costs_no_token(void **state)
 {
     struct fixture *fixture = *state;
@@ -659,6 +689,8 @@ int main(void)
         TEST(a_reload_asks_at_once),
         TEST(a_reload_keeps_the_token_until_there_is_another),
         TEST(a_refused_token_is_dropped),
+        TEST(all_whom_it_was_refused_wait_for_the_next),
+        TEST(a_refused_token_serves_while_no_other_is_to_be_had),
         TEST(a_missing_right_costs_no_token),
         TEST(a_service_that_takes_none_costs_one_in_half_a_minute),
         TEST(a_late_refusal_of_an_earlier_token_spares_the_next),
