@@ -182,6 +182,11 @@ void queue_call_cancel(struct queue_call *call)
     free(call);
 }
 
+bool queue_call_is_sent(const struct queue_call *call)
+{
+    return call->http_call != NULL;
+}
+
 /* Ends a call. The callback may free the queue, so nothing of either is touched after it. */
 static void finish(struct queue_call *call, const struct queue_answer *answer,
                    const struct err *err)

@@ -91,5 +91,7 @@ struct queue_call *queue_metadata(struct queue *queue, int64_t timeout_ms, queue
 struct queue_call *queue_create(struct queue *queue, int64_t timeout_ms, queue_done_fn *done,
                                 void *arg);
 void queue_call_cancel(struct queue_call *call);
+/* Whether the service may have it. False while it waits for a credential: cancelled then, it was never made. */
+bool queue_call_is_sent(const struct queue_call *call);
 
 #endif

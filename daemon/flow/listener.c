@@ -51,7 +51,7 @@ struct listener {
     bool draining;
     bool left_said;     /* that messages are left to their leases */
     bool repeated_said; /* that answers are repeated */
-    bool ailing;        /* the identity was in trouble when its last answer came */
+    bool is_doubtful;   /* the identity's trouble was told: its credential will not serve for ever */
 };
 
 static const struct log_field *fields_of(const struct listener *listener,
@@ -320,14 +320,21 @@ static void get_failed(struct listener *listener, const struct err *err)
     timer_set(&listener->timer, delay_ms);
 }
 
+/* Whether the identity's trouble has begun, or is over, since this was asked last. */
+static bool identity_has_news(struct listener *listener)
+{
+    bool was_doubtful = listener->is_doubtful;
+
+    listener->is_doubtful = identity_trouble(listener->identity) != NULL;
+    return listener->is_doubtful != was_doubtful;
+}
+
 static void on_messages(void *arg, const struct queue_answer *answer, const struct err *err)
 {
     struct listener *listener = arg;
-    bool ailing = identity_trouble(listener->identity) != NULL;
-    bool news = !listener->answered || err != NULL || listener->getting.failures > 0 ||
-                answer->count > 0 || ailing != listener->ailing;
+    bool news = identity_has_news(listener) || !listener->answered || err != NULL ||
+                listener->getting.failures > 0 || answer->count > 0;
 
-    listener->ailing = ailing;
     listener->get = NULL;
     listener->answered = true;
     if (err == NULL)
@@ -522,6 +529,9 @@ void listener_retire(struct listener *listener)
 {
     listener->draining = true;
     timer_clear(&listener->timer);
+    /* A Get that waits for a credential brings nothing. */
+    if (listener->get != NULL && !queue_call_is_sent(listener->get))
+        queue_call_cancel(take(listener->get));
     mover_drain(listener->setbacks.mover);
     in_hand_each(&listener->in_hand, delivery_drain);
 }
