@@ -22,12 +22,13 @@ struct shared_http {
 struct known_identity {
     const struct identity_settings *settings;
     struct identity *identity;
-    struct generation
-        *owner; /* an earlier generation that made it and keeps it; NULL: this one did */
+    /* An earlier generation that made it and keeps it; NULL: this one did. */
+    struct generation *owner;
 };
 
 struct generation {
     unsigned references;
+    unsigned keepers; /* of its own identities: later generations, and itself while there are references */
     struct generation_context context;
     struct snapshot *snapshot;
     struct shared_http *http;
@@ -96,7 +97,9 @@ static void share_identities(struct generation *generation, struct generation *p
         known.settings = find_same(generation->snapshot, known.settings);
         if (known.settings == NULL)
             continue;
-        known.owner = generation_keep(known.owner != NULL ? known.owner : previous);
+        if (known.owner == NULL)
+            known.owner = previous;
+        known.owner->keepers++;
         know(generation, &known);
         identity_reload(known.identity);
     }
@@ -110,7 +113,7 @@ struct generation *generation_new(const struct generation_context *context,
     struct hook_context hook_context = {
         .loop = context->loop, .worker = context->worker, .children = context->children};
 
-    generation->references = 1;
+    generation->references = generation->keepers = 1;
     generation->context = *context;
     generation->snapshot = snapshot;
     generation->http = share_http(context->loop, snapshot, previous);
@@ -128,19 +131,13 @@ struct generation *generation_keep(struct generation *generation)
     return generation;
 }
 
-static void destroy(void *arg)
+/* One keeper less of its own identities; the last one frees what is left. */
+static void let_go(struct generation *generation)
 {
-    struct generation *generation = arg;
-
-    for (unsigned i = 0; i < generation->hook_count; i++)
-        hook_free(generation->hooks[i]);
-    free(generation->hooks);
-    for (unsigned i = 0; i < generation->identity_count; i++) {
-        if (generation->identities[i].owner != NULL)
-            generation_drop(generation->identities[i].owner);
-        else
-            identity_free(generation->identities[i].identity);
-    }
+    if (--generation->keepers > 0)
+        return;
+    for (unsigned i = 0; i < generation->identity_count; i++)
+        identity_free(generation->identities[i].identity);
     free(generation->identities);
     if (--generation->http->references == 0) {
         http_free(generation->http->http);
@@ -150,11 +147,36 @@ static void destroy(void *arg)
     free(generation);
 }
 
+/* Gives back the identities of earlier generations: else each would keep the one before it, for ever. */
+static void return_shared(struct generation *generation)
+{
+    unsigned own = 0;
+
+    for (unsigned i = 0; i < generation->identity_count; i++) {
+        if (generation->identities[i].owner != NULL)
+            let_go(generation->identities[i].owner);
+        else
+            generation->identities[own++] = generation->identities[i];
+    }
+    generation->identity_count = own;
+}
+
+static void end(void *arg)
+{
+    struct generation *generation = arg;
+
+    for (unsigned i = 0; i < generation->hook_count; i++)
+        hook_free(generation->hooks[i]);
+    free(generation->hooks);
+    return_shared(generation);
+    let_go(generation);
+}
+
 void generation_drop(struct generation *generation)
 {
     /* The last one to let go may stand in a callback of the very client that is to be freed. */
     if (generation != NULL && --generation->references == 0)
-        loop_defer(generation->context.loop, destroy, generation);
+        loop_defer(generation->context.loop, end, generation);
 }
 
 const struct snapshot *generation_snapshot(const struct generation *generation)

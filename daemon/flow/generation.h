@@ -29,7 +29,7 @@ struct generation;
 struct generation *generation_new(const struct generation_context *context,
                                   struct snapshot *snapshot, struct generation *previous);
 struct generation *generation_keep(struct generation *generation);
-/* The last reference frees everything. NULL is fine. */
+/* The last reference frees everything but what later generations share. NULL is fine. */
 void generation_drop(struct generation *generation);
 
 const struct snapshot *generation_snapshot(const struct generation *generation);
