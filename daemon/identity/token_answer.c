@@ -12,6 +12,7 @@
 
 #define MAX_DEPTH 16
 #define LATEST_S  253402300799 /* the end of the year 9999 */
+#define LEAST_MS  1000 /* with less the next one would be asked for at once, and so on */
 
 /* Whether it can be a header's value. */
 static bool is_printable(const char *text)
@@ -69,7 +70,7 @@ static bool read_life(const struct json *answer, int64_t answered_ms, int64_t *r
     if (date == NULL || !token_answer_date(date, &end_ms))
         return err_set(err, ERR_SERVER,
                        "the answer's token tells of no expiry (expires_in, expires_on)");
-    if (end_ms <= answered_ms) {
+    if (end_ms - answered_ms < LEAST_MS) {
         date_format_iso(end_ms, text);
         return err_set(err, ERR_SERVER,
                        "the answer's token expired at %s already (is this machine's clock right?)",

@@ -20,7 +20,7 @@ struct json;
 
 struct token_answer {
     struct secret token; /* printable ASCII without blanks */
-    int64_t life_ms;     /* from when it was answered; more than 0 */
+    int64_t life_ms;     /* from when it was answered; a second at least */
 };
 
 /* What a token says of itself, unchecked: for sentences alone. "" where it does not tell. */
@@ -33,7 +33,7 @@ struct token_claims {
 
 /* Reads a 200 answer. answered_ms is the issuer's own Date, or the wall clock where it has none: expires_in
  * outranks a comparison with that. ERR_SERVER when there is no bearer token in it, or one that has
- * expired already; the sentence holds nothing of the token. */
+ * expired already, or does within a second; the sentence holds nothing of the token. */
 bool token_answer_read(const struct json *answer, int64_t answered_ms,
                        struct token_answer *ret_answer, struct err *err) MUST_CHECK;
 void token_answer_done(struct token_answer *answer);

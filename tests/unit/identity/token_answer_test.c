@@ -187,6 +187,20 @@ static void a_token_that_has_expired_is_not_taken(void **state)
     expect_life("{\"access_token\":\"s3cr.e-t\",\"expires_on\":1795231418}", 1);
 }
 
+static void a_token_in_its_last_second_is_not_taken(void **state)
+{
+    static const char text[] = "{\"access_token\":\"s3cr.e-t\",\"expires_on\":1795231418}";
+    struct token_answer answer;
+    struct json_doc *doc;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(json_parse(text, strlen(text), 8, &doc), JSON_OK);
+    assert_false(token_answer_read(json_root(doc), NOW_MS + 1, &answer, &err));
+    assert_int_equal(err.code, ERR_SERVER);
+    json_doc_free(doc);
+}
+
 static char *answer_of_length(size_t len)
 {
     autofree char *token = xmalloc(len + 1);
@@ -284,6 +298,7 @@ int main(void)
         cmocka_unit_test(the_type_may_be_left_out_but_not_be_another),
         cmocka_unit_test(what_is_no_token_is_not_taken),
         cmocka_unit_test(a_token_that_has_expired_is_not_taken),
+        cmocka_unit_test(a_token_in_its_last_second_is_not_taken),
         cmocka_unit_test(a_token_has_a_ceiling),
         cmocka_unit_test(a_tokens_claims_are_read),
         cmocka_unit_test(what_is_no_jwt_has_no_claims),
