@@ -362,7 +362,9 @@ static void resolve_poison(struct snapshot *snapshot, struct queue_plan *plan,
             resolve_access(snapshot, &poison->access, poison->place.map, mistakes);
     if (plan->poison_identity == NULL)
         plan->poison_identity = plan->identity;
-    if (poison != NULL && is_written(poison->place.map, "url"))
+    /* Else it was said of the queue. */
+    if (poison != NULL &&
+        (is_written(poison->place.map, "url") || plan->poison_identity != plan->identity))
         check_token_url(plan->poison_url, plan->poison_identity, snapshot->settings,
                         poison->place.map, mistakes);
 }

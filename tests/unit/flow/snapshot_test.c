@@ -493,6 +493,34 @@ static void insecure_urls_may_be_allowed(void **state)
                             "queues: [{name: e, url: 'http://c.example/qqq', " SAS "}]\n");
 }
 
+#define TOKENS "identities: [{name: vm, kind: managed_identity, source: imds}]\n"
+
+static void a_token_goes_over_https_alone(void **state)
+{
+    static const char *const bad[] = {
+        "allow_insecure: true\n" TOKENS
+        "queues: [{name: e, url: 'http://c.example/qqq', identity: vm}]\n",
+        TOKENS "queues: [{name: e, url: 'http://127.0.0.1:1/account/qqq', identity: vm}]\n",
+        "allow_insecure: true\n" TOKENS "queues: [{name: e, url: '" QUEUE_URL "', identity: vm,"
+        " poison: {url: 'http://c.example/ppp'}}]\n",
+        "allow_insecure: true\n" TOKENS "queues: [{name: e, url: 'http://c.example/qqq', " SAS
+        ", poison: {identity: vm}}]\n",
+        "allow_insecure: true\n" TOKENS "queues: [{name: e, url: 'http://c.example/qqq', " SAS
+        ", poison: {queue: ppp, identity: vm}}]\n",
+    };
+
+    for (size_t i = 0; i < array_size(bad); i++)
+        load_bad(*state, bad[i], "url: a token is sent over https:// only");
+    (void)load_good(*state, TOKENS "queues: [{name: e, url: '" QUEUE_URL "', identity: vm}]\n");
+}
+
+static void to_this_machine_a_token_may_go_otherwise(void **state)
+{
+    (void)load_good(*state, "allow_insecure: true\n" TOKENS
+                            "queues: [{name: e, url: 'http://127.0.0.1:1/account/qqq',"
+                            " identity: vm}]\n");
+}
+
 static char *named_queue(unsigned length)
 {
     return xasprintf("queues: [{name: e, url: 'https://c.queue.core.windows.net/%0*d', " SAS "}]\n",
@@ -776,6 +804,8 @@ int main(void)
         TEST(what_is_too_large_is_told),
         TEST(urls_have_rules),
         TEST(insecure_urls_may_be_allowed),
+        TEST(a_token_goes_over_https_alone),
+        TEST(to_this_machine_a_token_may_go_otherwise),
         TEST(a_default_poison_name_must_fit),
         TEST(a_poison_name_has_rules),
         TEST(names_that_are_not_there_are_told),
