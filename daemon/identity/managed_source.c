@@ -114,7 +114,7 @@ void managed_source_explain(void *self, const struct token_refusal *refusal, str
     const char *place = identity->source->place;
     enum managed_id id;
 
-    if (!str_equal(refusal->code, TOKEN_NO_IDENTITY))
+    if (!str_equal(refusal->told, TOKEN_NO_IDENTITY))
         return;
     if (managed_source_id(identity->settings, &id) != NULL)
         identity_add_reason(err, "assign the identity to this %s, or mend %s", place,

@@ -12,7 +12,7 @@
 
 #define MAX_DEPTH 16
 #define LATEST_S  253402300799 /* the end of the year 9999 */
-#define LEAST_MS  1000 /* with less the next one would be asked for at once, and so on */
+#define LEAST_MS  1000         /* with less the next one would be asked for at once, and so on */
 
 /* Whether it can be a header's value. */
 static bool is_printable(const char *text)

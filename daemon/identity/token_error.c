@@ -175,7 +175,8 @@ static const char *find_mend(const struct token_refusal *refusal, const char *co
 {
     enum err_code meaning;
     const char *mend_of_status = find_status(refusal->status, ret_meaning);
-    const char *mend = find_meaning(code, &meaning, ret_fault);
+    const char *mend =
+        find_meaning(refusal->told != NULL ? refusal->told : code, &meaning, ret_fault);
 
     if (mend == NULL)
         mend = find_meaning(refusal->code, &meaning, ret_fault);

@@ -16,7 +16,7 @@
  * its like in the others, which come without a code. */
 static const struct {
     const char *phrase;
-    const char *code;
+    const char *told;
 } phrases[] = {
     {"Multiple user assigned identities exist", TOKEN_MANY_IDENTITIES},
     {"Identity not found", TOKEN_NO_IDENTITY},
@@ -124,12 +124,12 @@ static void read_plain(const char *text, struct token_refusal *refusal)
         read_description(text, refusal);
 }
 
-/* A code of ours where the service's own does not tell. */
+/* What the words say where the code does not. */
 static void read_phrase(struct token_refusal *refusal)
 {
     for (size_t i = 0; i < array_size(phrases) && refusal->aadsts[0] == '\0'; i++) {
         if (strcasestr(refusal->description, phrases[i].phrase) != NULL) {
-            strcpy(refusal->code, phrases[i].code);
+            refusal->told = phrases[i].told;
             return;
         }
     }

@@ -32,10 +32,11 @@ struct token_refusal_parts {
 struct token_refusal {
     int status;
     uint32_t retry_after_ms;
-    bool is_json; /* which the answers of all issuers are */
-    /* `error`: "invalid_client"; `error.code` or `code` of a gateway's form. The two above where an issuer of
-     * managed identities says so, which has one code for many things, or none. */
-    char code[64];
+    bool is_json;  /* which the answers of all issuers are */
+    char code[64]; /* `error`: "invalid_client"; `error.code` or `code` of a gateway's form */
+    /* One of the two above where the description says so: issuers of managed identities have one code for many
+     * things, or none. NULL: it does not. */
+    const char *told;
     char aadsts[16]; /* "AADSTS7000215", of error_codes or the description */
     /* The first line of error_description, of a message or of a plain text, without the code above and the
      * ids of Entra's log. */

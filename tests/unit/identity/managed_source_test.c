@@ -173,8 +173,8 @@ static void expect_explained(struct managing *managing, const char *settings,
 
 static void test_a_refusal_is_explained(void **state)
 {
-    static const struct token_refusal absent = {.status = 400, .code = TOKEN_NO_IDENTITY},
-                                      several = {.status = 400, .code = TOKEN_MANY_IDENTITIES},
+    static const struct token_refusal absent = {.status = 400, .told = TOKEN_NO_IDENTITY},
+                                      several = {.status = 400, .told = TOKEN_MANY_IDENTITIES},
                                       denied = {.status = 401};
 
     expect_explained(*state, "", &absent,

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "base/str.h"
 #include "base/alloc.h"
 #include "identity/token_refusal.h"
 
@@ -51,19 +52,19 @@ static void each_issuers_form_is_read(void **state)
          "specified\"}",
          "bad_request_102", "", "Required metadata header not specified"},
         {"{\"error\":\"invalid_request\",\"error_description\":\"Identity not found\"}",
-         TOKEN_NO_IDENTITY, "", "Identity not found"},
+         "invalid_request", "", "Identity not found"},
         {"{\"error\":\"invalid_request\",\"error_description\":\"Multiple user assigned identities "
          "exist, please specify the clientId\"}",
-         TOKEN_MANY_IDENTITIES, "",
+         "invalid_request", "",
          "Multiple user assigned identities exist, please specify the clientId"},
         /* App Service, of two ages. */
         {"{\"statusCode\":400,\"message\":\"No User Assigned or Delegated Managed Identity found "
          "for specified ClientId/ResourceId/PrincipalId.\",\"correlationId\":\"8-9\"}",
-         TOKEN_NO_IDENTITY, "",
+         "", "",
          "No User Assigned or Delegated Managed Identity found for specified "
          "ClientId/ResourceId/PrincipalId"},
-        {"{\"StatusCode\":400,\"Message\":\"No MSI found for specified ClientId/ResourceId.\"}",
-         TOKEN_NO_IDENTITY, "", "No MSI found for specified ClientId/ResourceId"},
+        {"{\"StatusCode\":400,\"Message\":\"No MSI found for specified ClientId/ResourceId.\"}", "",
+         "", "No MSI found for specified ClientId/ResourceId"},
         {"{\"statusCode\":500,\"message\":\"An unexpected error occured\"}", "", "",
          "An unexpected error occured"},
         /* Gateways. */
@@ -72,7 +73,7 @@ static void each_issuers_form_is_read(void **state)
          "UnsupportedApiVersion", "", "The api-version is missing"},
         {"{\"code\":\"Forbidden\",\"message\":\"No\"}", "Forbidden", "", "No"},
         /* Texts. */
-        {"Unable to load the proper Managed Identity.\n", TOKEN_NO_IDENTITY, "",
+        {"Unable to load the proper Managed Identity.\n", "", "",
          "Unable to load the proper Managed Identity"},
         {"\xef\xbb\xbf  It is late.  \r\nAnd dark.", "", "", "It is late"},
         /* What tells nothing. */
@@ -94,6 +95,33 @@ static void each_issuers_form_is_read(void **state)
         assert_string_equal(refusal.code, cases[i].code);
         assert_string_equal(refusal.aadsts, cases[i].aadsts);
         assert_string_equal(refusal.description, cases[i].description);
+    }
+}
+
+static void words_tell_of_identities_that_are_none_or_many(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *description, *told;
+    } cases[] = {
+        {"Identity not found", TOKEN_NO_IDENTITY},
+        {"Multiple user assigned identities exist, please specify the clientId",
+         TOKEN_MANY_IDENTITIES},
+        {"No User Assigned or Delegated Managed Identity found for specified ClientId",
+         TOKEN_NO_IDENTITY},
+        {"No MSI found for specified ClientId/ResourceId.", TOKEN_NO_IDENTITY},
+        {"Unable to load the proper Managed Identity.", TOKEN_NO_IDENTITY},
+        {"AADSTS90002: Identity not found", NULL}, /* a code of its own is better */
+        {"The scope is not valid", NULL},
+    };
+
+    for (size_t i = 0; i < array_size(cases); i++) {
+        autofree char *body = xasprintf(
+            "{\"error\":\"invalid_request\",\"error_description\":\"%s\"}", cases[i].description);
+        struct token_refusal refusal = parse(400, body);
+
+        assert_string_equal(refusal.code, "invalid_request");
+        assert_true(str_equal(refusal.told, cases[i].told));
     }
 }
 
@@ -155,6 +183,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_issuers_form_is_read),
+        cmocka_unit_test(words_tell_of_identities_that_are_none_or_many),
         cmocka_unit_test(codes_that_are_none_are_passed_over),
         cmocka_unit_test(texts_are_bounded_and_fit_for_a_log),
         cmocka_unit_test(nothing_is_kept_that_may_be_a_secret),
