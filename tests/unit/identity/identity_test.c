@@ -156,11 +156,18 @@ static void expect_signed(struct fixture *fixture, const char *expected)
     http_request_done(&request);
 }
 
+/* What a refusal is to be explained by. */
+static void expect_proof(const struct fixture *fixture, enum identity_proof proof)
+{
+    assert_int_equal(identity_proof(fixture->identity), proof);
+}
+
 static void a_sas_signs_the_url(void **state)
 {
     given(*state, "{kind: sas, sas: '?" SAS "'}");
     become_ready(*state);
     expect_signed(*state, "http://127.0.0.1/a/q?" SAS " -");
+    expect_proof(*state, IDENTITY_PROOF_SAS);
 }
 
 static void a_key_signs_a_header(void **state)
@@ -168,6 +175,7 @@ static void a_key_signs_a_header(void **state)
     given(*state, "{name: x, kind: shared_key, account: contoso, key: a2V5}");
     become_ready(*state);
     expect_signed(*state, "http://127.0.0.1/a/q SharedKey contoso:");
+    expect_proof(*state, IDENTITY_PROOF_KEY);
 }
 
 static void a_connection_string_does_either(void **state)
@@ -180,6 +188,7 @@ static void a_connection_string_does_either(void **state)
     given(fixture, "{kind: connection_string, connection_string: UseDevelopmentStorage=true}");
     become_ready(fixture);
     expect_signed(fixture, "http://127.0.0.1/a/q SharedKey devstoreaccount1:");
+    expect_proof(fixture, IDENTITY_PROOF_KEY);
     assert_true(identity_queue_endpoint(fixture->settings, &url, &unchecked, &err));
     assert_string_equal(url, "http://127.0.0.1:10001/devstoreaccount1");
     free(url);
@@ -191,6 +200,7 @@ static void a_connection_string_with_a_sas_signs_the_url(void **state)
                   "'QueueEndpoint=https://h/;SharedAccessSignature=" SAS "'}");
     become_ready(*state);
     expect_signed(*state, "http://127.0.0.1/a/q?" SAS " -");
+    expect_proof(*state, IDENTITY_PROOF_SAS);
 }
 
 static void only_some_kinds_know_their_endpoint(void **state)
