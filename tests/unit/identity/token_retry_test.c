@@ -51,6 +51,7 @@ static void what_may_pass_is_asked_for_as_azure_publishes(void **state)
         failure(ERR_SERVER, 500),  failure(ERR_SERVER, 502), failure(ERR_SERVER, 503),
         failure(ERR_SERVER, 599),  failure(ERR_NETWORK, 0),  failure(ERR_SERVER, 0),
         failure(ERR_SERVER, 200),  failure(ERR_SERVER, 400), failure(ERR_AUTH, 503),
+        failure(ERR_AUTH, 404),    failure(ERR_AUTH, 408),   failure(ERR_AUTH, 429),
         failure(ERR_THROTTLED, 0),
     };
 
@@ -68,6 +69,7 @@ static void an_update_of_the_endpoint_is_waited_for(void **state)
                                                 1,  1,  6,  14, 30, 60, 60};
 
     expect_row(TOKEN_PACE_IMDS, failure(ERR_SERVER, 410), imds_s);
+    expect_row(TOKEN_PACE_IMDS, failure(ERR_AUTH, 410), imds_s);
     expect_row(TOKEN_PACE_OTHER, failure(ERR_SERVER, 410), other_s);
 }
 
