@@ -113,6 +113,31 @@ def test_a_revoked_token_is_replaced_and_the_request_repeated_once(world, safe_f
     assert lacked(running) == [] and len(issuer.asked()) == 2
 
 
+def test_a_token_that_is_revoked_under_many_requests_is_replaced_once(world, safe_fake, scripts):
+    # given sixteen hooks that end together
+    queue, issuer = safe_fake.queue(), world.issuer(Imds)
+    safe_fake.trust(issuer)
+    go = world.place / "go"
+    hook = exec_hook("hook", "*", scripts.recording("hook", f"while [ ! -e {go} ]; do sleep 0.05; done"), parallel=16)
+    running = world.start(Way(issuer, issuer.config(endpoint=issuer.endpoint)), [bearer(queue, parallel=16)], [hook])
+    posted = [queue.post(messages.training()) for _ in range(16)]
+    wait_until(lambda: len(scripts.runs("hook")) == 16, 20, "the hooks to run")
+    # when the token is revoked, and the next answer takes a while
+    issuer.fails(slowly)
+    safe_fake.tokens.clear()
+    go.touch()
+    wait_until(queue.is_empty, 20, "the messages to be done")
+    # then each request was sent twice at most, and nothing was lost, doubled or told
+    assert sorted(run.message for run in scripts.runs()) == sorted(posted)
+    assert max(times_sent(safe_fake, "Delete").values()) == 2 and len(issuer.asked()) == 2
+    assert lacked(running) == []
+
+
+def slowly(exchange):
+    exchange.wait_for_client(0.5)
+    exchange.send(exchange.perform())
+
+
 def revoke_before(service, operation):
     """The tokens are revoked when the next request of this operation comes."""
     done = []
