@@ -122,9 +122,14 @@ def daemon(place):
 
 
 @pytest.fixture
-def safe_queue(oauth_azurite):
-    """A queue over HTTPS that takes tokens."""
-    return Queue(oauth_azurite, f"q{os.getpid()}-{next(_numbers)}")
+def new_safe_queue(oauth_azurite):
+    """Makes queues over HTTPS that take tokens."""
+    return lambda: Queue(oauth_azurite, f"q{os.getpid()}-{next(_numbers)}")
+
+
+@pytest.fixture
+def safe_queue(new_safe_queue):
+    return new_safe_queue()
 
 
 @pytest.fixture

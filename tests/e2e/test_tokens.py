@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: MIT
 """The main job with tokens: every way to come by one, from the first through refreshes; how tokens are shared, kept,
 replaced and dropped."""
+import collections
 import json
 import signal
 
 import pytest
 
-from support import messages, process
+from support import faults, messages
 from support.daemon import exec_hook
-from support.tokens import WAYS
+from support.managed import Imds
+from support.tokens import WAYS, Way
 from support.wait import stays_true, wait_until
 
 REFRESHES, BATCH = 20, 10

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.." || exit 1
 
 build=(pkg-config libevent-dev libcurl4-openssl-dev libyajl-dev libexpat1-dev libyaml-dev libsqlite3-dev libsystemd-dev libssl-dev)
 check=(libcmocka-dev mandoc python3 python3-pytest python3-pytest-xdist python3-azure-storage
-       rsyslog openssl sqlite3 systemd iproute2 util-linux libfaketime e2fsprogs)
+       python3-cryptography rsyslog openssl sqlite3 systemd iproute2 util-linux libfaketime e2fsprogs)
 
 declare -A extra=([clang]="clang" [coverage]="gcovr" [fuzz]="clang libclang-rt-14-dev"
                   [machine]="debootstrap systemd-container"
