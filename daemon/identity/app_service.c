@@ -34,5 +34,6 @@ const struct managed_source managed_source_app_service = {
                .pace = TOKEN_PACE_OTHER,
                .unreachable = "is IDENTITY_ENDPOINT still the platform's? It sets it at each start",
                .ask = ask,
+               .shown = managed_source_shown,
                .explain = explain},
 };

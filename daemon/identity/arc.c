@@ -136,6 +136,7 @@ const struct managed_source managed_source_arc = {
                .pace = TOKEN_PACE_OTHER,
                .unreachable = "does its agent run? See systemctl status himdsd and azcmagent show",
                .ask = ask,
+               .shown = managed_source_shown,
                .challenged = challenged,
                .forget = forget,
                .accepts = accepts,

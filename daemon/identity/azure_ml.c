@@ -43,5 +43,6 @@ const struct managed_source managed_source_azure_ml = {
                .pace = TOKEN_PACE_OTHER,
                .unreachable = "is MSI_ENDPOINT still the platform's? It sets it at each start",
                .ask = ask,
+               .shown = managed_source_shown,
                .explain = explain},
 };

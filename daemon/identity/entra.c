@@ -131,12 +131,21 @@ static void check_authority(char **authority, const struct node *map, struct mis
         drop_slash(*authority);
 }
 
+/* A GUID, at Entra. Others who speak its protocol have names; a secret is longer. */
+static bool is_client_id(const char *text)
+{
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.";
+
+    return text[strspn(text, allowed)] == '\0' && strlen(text) <= UUID_TEXT_MAX - 1;
+}
+
 void entra_check(struct entra_app *app, const struct node *map, struct mistakes *mistakes)
 {
     if (app->tenant_id != NULL)
         check_tenant(app->tenant_id, map, mistakes);
     /* Not shown: a secret may stand there by mistake. */
-    if (app->client_id != NULL && !uuid_is_valid(app->client_id))
+    if (app->client_id != NULL && !is_client_id(app->client_id))
         mistakes_at_key(mistakes, map, "client_id",
                         "%s: a GUID is due, the application's (client) id",
                         name_of(map, "client_id", "AZURE_CLIENT_ID"));

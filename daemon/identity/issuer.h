@@ -17,6 +17,7 @@ struct err;
 struct http_reply;
 struct http_request;
 struct json;
+struct secret;
 struct token_refusal;
 
 /* self is the kind's object. All functions block nothing. */
@@ -29,6 +30,9 @@ struct issuer {
      * URL, headers, body, whether a proxy may see it. The request was initialised for GET. False with
      * ERR_CONFIG or ERR_AUTH when it can not be made. */
     bool (*ask)(void *self, const char *audience, struct http_request *request, struct err *err);
+    /* The secret that ask puts into a request; it is borrowed. An issuer's words that hold it are not
+     * told. NULL where there is none, or another one in each request. */
+    const struct secret *(*shown)(void *self);
     /* The answer is 401 and may be a challenge: starts working on it and returns true when it is; then
      * identity_challenge_met(owner, ...) must follow, never from inside, and ask is called again. False
      * with err untouched when it is none; false with err set (ERR_AUTH) when it must not be followed.

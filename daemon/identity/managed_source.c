@@ -108,6 +108,11 @@ void managed_source_ask(const struct managed_identity *identity, const char *api
         http_request_query(request, identity->source->id_names[id], value);
 }
 
+const struct secret *managed_source_shown(void *self)
+{
+    return &((struct managed_identity *)self)->secret;
+}
+
 void managed_source_explain(void *self, const struct token_refusal *refusal, struct err *err)
 {
     const struct managed_identity *identity = self;

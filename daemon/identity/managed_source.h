@@ -85,6 +85,8 @@ const char *managed_source_id(const struct managed_settings *settings, enum mana
 /* Puts the URL into a request that no proxy will see: api-version, resource, the id in the source's words. */
 void managed_source_ask(const struct managed_identity *identity, const char *api_version,
                         const char *audience, struct http_request *request);
+/* An issuer's shown. */
+const struct secret *managed_source_shown(void *self);
 /* An issuer's explain: what to do where the identity that is asked for is not there. */
 void managed_source_explain(void *self, const struct token_refusal *refusal, struct err *err);
 

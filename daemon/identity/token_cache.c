@@ -229,10 +229,12 @@ static void take_token(struct token_cache *cache, const struct http_reply *reply
 
 static void take_refusal(struct token_cache *cache, const struct http_reply *reply)
 {
+    const struct secret *shown =
+        cache->issuer->shown != NULL ? cache->issuer->shown(cache->self) : NULL;
     struct token_refusal refusal;
     struct err err;
 
-    token_refusal_read(reply, &refusal);
+    token_refusal_read(reply, shown != NULL ? secret_reveal(shown) : NULL, &refusal);
     token_error_explain(&refusal, cache->issuer->name, &err);
     if (cache->issuer->explain != NULL)
         cache->issuer->explain(cache->self, &refusal, &err);

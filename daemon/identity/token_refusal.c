@@ -26,8 +26,9 @@ static const struct {
 };
 
 /* Whether an issuer's words may go into a log. None quotes what it was shown, but what stands in its place
- * may: a JSON web token, a client secret (they hold a tilde), a form's field, a long word of any kind. */
-static bool is_safe(const char *text)
+ * may: the secret itself, a JSON web token, a client secret (they hold a tilde), a form's field, a long word
+ * of any kind. */
+static bool is_safe(const char *text, const char *shown)
 {
     static const char word[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_+=";
     static const char *const marks[] = {"~", "secret=", "assertion=", "sig="};
@@ -36,6 +37,8 @@ static bool is_safe(const char *text)
         if (strcasestr(text, marks[i]) != NULL)
             return false;
     }
+    if (shown != NULL && *shown != '\0' && strcasestr(text, shown) != NULL)
+        return false;
     if (strstr(text, "eyJ") != NULL) /* how `{"` begins in base64 */
         return false;
     while (*text != '\0') {
@@ -64,7 +67,7 @@ static const char *read_aadsts(const char *text, char *ret_code, size_t size)
 }
 
 /* Keeps the first line, without its code and the ids that Entra puts behind it. */
-static void read_description(const char *text, struct token_refusal *refusal)
+static void read_description(const char *text, const char *shown, struct token_refusal *refusal)
 {
     char code[sizeof(refusal->aadsts)];
     const char *behind = read_aadsts(text, code, sizeof(code));
@@ -74,11 +77,13 @@ static void read_description(const char *text, struct token_refusal *refusal)
         memcpy(refusal->aadsts, code, sizeof(code));
     if (behind != NULL)
         text = behind + strspn(behind, ": ");
-    autofree char *line =
-        xstrndup(text, ids != NULL && ids > text ? (size_t)(ids - text) : strlen(text));
-    str_copy_line(refusal->description, sizeof(refusal->description), line);
-    if (!is_safe(refusal->description))
-        refusal->description[0] = '\0';
+    size_t len = strcspn(text, "\r\n");
+    if (ids != NULL && ids > text)
+        len = min_of(len, (size_t)(ids - text));
+    /* As a whole: of a secret at its end nothing must be left by the copy. */
+    autofree char *line = xstrndup(text, len);
+    if (is_safe(line, shown))
+        str_copy_line(refusal->description, sizeof(refusal->description), line);
 }
 
 /* The first of the numbers that Entra lists beside its words. */
@@ -94,7 +99,7 @@ static void read_error_codes(const struct json *codes, struct token_refusal *ref
         refusal->aadsts[0] = '\0';
 }
 
-static void read_json(const struct json *root, struct token_refusal *refusal)
+static void read_json(const struct json *root, const char *shown, struct token_refusal *refusal)
 {
     const struct json *error = json_member(root, "error");
     const struct json *inner = error != NULL && error->type == JSON_OBJECT ? error : root;
@@ -105,23 +110,22 @@ static void read_json(const struct json *root, struct token_refusal *refusal)
         code = json_member_text(inner, "code");
     if (description == NULL)
         description = json_member_text(inner, "message");
-    str_copy_name(refusal->code, sizeof(refusal->code), code);
-    if (!is_safe(refusal->code))
-        refusal->code[0] = '\0';
+    if (code != NULL && is_safe(code, shown))
+        str_copy_name(refusal->code, sizeof(refusal->code), code);
     read_error_codes(json_member(root, "error_codes"), refusal);
     if (description != NULL)
-        read_description(description, refusal);
+        read_description(description, shown, refusal);
 }
 
 /* Not a page, nor what should have been JSON. */
-static void read_plain(const char *text, struct token_refusal *refusal)
+static void read_plain(const char *text, const char *shown, struct token_refusal *refusal)
 {
     if (str_starts(text, "\xef\xbb\xbf"))
         text += 3;
     while (str_is_space(*text))
         text++;
     if (*text != '<' && *text != '{' && str_is_utf8(text, strlen(text)))
-        read_description(text, refusal);
+        read_description(text, shown, refusal);
 }
 
 /* What the words say where the code does not. */
@@ -148,21 +152,23 @@ void token_refusal_parse(const struct token_refusal_parts *parts, struct token_r
         return;
     if (json_parse(parts->body, parts->len, MAX_DEPTH, &doc) == JSON_OK) {
         ret_refusal->is_json = true;
-        read_json(json_root(doc), ret_refusal);
+        read_json(json_root(doc), parts->shown, ret_refusal);
         json_doc_free(doc);
     } else {
-        read_plain(parts->body, ret_refusal);
+        read_plain(parts->body, parts->shown, ret_refusal);
     }
     read_phrase(ret_refusal);
 }
 
-void token_refusal_read(const struct http_reply *reply, struct token_refusal *ret_refusal)
+void token_refusal_read(const struct http_reply *reply, const char *shown,
+                        struct token_refusal *ret_refusal)
 {
     const struct token_refusal_parts parts = {
         .status = reply->status,
         .retry_after_ms = reply->retry_after_ms,
         .date = http_reply_header(reply, "Date"),
         .request_id = http_reply_header(reply, "x-ms-request-id"),
+        .shown = shown,
         .body = reply->body,
         .len = reply->len,
     };

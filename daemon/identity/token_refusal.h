@@ -23,7 +23,8 @@ struct token_refusal_parts {
     uint32_t retry_after_ms;
     const char *date;       /* Date */
     const char *request_id; /* x-ms-request-id */
-    const char *body;       /* NUL-terminated */
+    const char *shown; /* the secret that the issuer was sent: a text that holds it is not kept */
+    const char *body;  /* NUL-terminated */
     size_t len;
 };
 
@@ -49,7 +50,8 @@ struct token_refusal {
  * message}}, {code, message}, {statusCode, message}, a plain text; of HTML nothing is kept. */
 void token_refusal_parse(const struct token_refusal_parts *parts,
                          struct token_refusal *ret_refusal);
-/* The same for a reply as it came. */
-void token_refusal_read(const struct http_reply *reply, struct token_refusal *ret_refusal);
+/* The same for a reply as it came. shown may be NULL. */
+void token_refusal_read(const struct http_reply *reply, const char *shown,
+                        struct token_refusal *ret_refusal);
 
 #endif

@@ -232,12 +232,18 @@ static void explain(void *self, const struct token_refusal *refusal, struct err 
     entra_explain(&workload->settings->app, refusal, err);
 }
 
+static const struct secret *shown(void *self)
+{
+    return &((struct workload_identity *)self)->token;
+}
+
 static const struct issuer *issuer(void *self)
 {
     static const struct issuer entra = {
         .name = ENTRA_NAME,
         .pace = TOKEN_PACE_OTHER,
         .ask = ask,
+        .shown = shown,
         .explain = explain,
     };
 

@@ -4,6 +4,7 @@ replaced and dropped."""
 import collections
 import json
 import signal
+import urllib.parse
 
 import pytest
 
@@ -11,6 +12,7 @@ from support import faults, messages
 from support.daemon import exec_hook
 from support.managed import Imds
 from support.tokens import WAYS, Way
+from support.issuer import oauth
 from support.wait import stays_true, wait_until
 
 REFRESHES, BATCH = 20, 10
@@ -209,3 +211,29 @@ def test_a_message_processor_works_without_the_right_to_update(world, safe_fake,
     assert all(word in line for word in ('"warning"', "not renewed", "Storage Queue Data Contributor")), line
     wait_until(lambda: "Storage Queue Data Contributor" in str(running.notify.messages[-1]), 5, "the status to tell of it")
     assert len(issuer.asked()) == 1
+SHOWING = [way for way in WAYS if not way.startswith(("IMDS", "Cloud"))]  # the ways on which an issuer is shown a secret
+HEADERS = ("X-IDENTITY-HEADER", "secret", "Authorization")
+FIELDS = ("client_secret", "client_assertion")
+
+
+def quoting(grant):
+    """Instead of a token: what was shown to get it."""
+    def quote(request):
+        grant(request)
+        form = dict(urllib.parse.parse_qsl(request.body.decode()))
+        (shown,) = [request.headers[name].removeprefix("Basic ") for name in HEADERS if name in request.headers] or \
+            [form[name] for name in FIELDS if name in form]
+        raise oauth(401, "invalid_client", f"Nobody knows {shown} here.")
+    return quote
+
+
+@pytest.mark.parametrize("way", SHOWING)
+def test_an_issuer_that_quotes_what_it_was_shown_is_not_quoted(world, safe_queue, way):
+    # given an issuer whose refusals hold the secret
+    way = WAYS[way](world)
+    way.issuer.grant = quoting(way.issuer.grant)
+    # when a daemon wants a token
+    running = world.start(way, [safe_queue.config(identity="machine")], [world.lines()])
+    # then it says that it was refused; and what it was shown is told nowhere, which is seen to at the end of each test
+    running.wait_logged("queue can not be read", "401 invalid_client")
+    assert running.logged("Nobody knows") == []

@@ -9,6 +9,7 @@
 
 #include "base/str.h"
 #include "base/alloc.h"
+#include "base/buf.h"
 #include "identity/token_refusal.h"
 
 static struct token_refusal parse(int status, const char *body)
@@ -179,6 +180,41 @@ static void nothing_is_kept_that_may_be_a_secret(void **state)
     assert_string_equal(parse(400, "{\"error\":\"eyJhbGci\"}").code, "");
 }
 
+static void what_was_shown_is_not_kept(void **state)
+{
+    (void)state;
+    static const char *const bodies[] = {
+        "your header is 853b9a84-5bfa-4b22-a3f3-0b9a43d9ad8a",
+        "{\"error\":\"853b9a84-5bfa-4b22-a3f3-0b9a43d9ad8a\"}",
+        "{\"error\":\"e\",\"error_description\":\"853B9A84-5BFA-4B22-A3F3-0B9A43D9AD8A is wrong\"}",
+        "{\"message\":\"\\u0038\\u0035\\u0033b9a84-5bfa-4b22-a3f3-0b9a43d9ad8a\"}",
+    };
+
+    for (size_t i = 0; i < array_size(bodies); i++) {
+        const struct token_refusal_parts parts = {.status = 401,
+                                                  .body = bodies[i],
+                                                  .len = strlen(bodies[i]),
+                                                  .shown = "853b9a84-5bfa-4b22-a3f3-0b9a43d9ad8a"};
+        struct token_refusal refusal;
+
+        token_refusal_parse(&parts, &refusal);
+        assert_string_equal(refusal.description, "");
+        assert_null(strcasestr(refusal.code, "853b9a84"));
+    }
+}
+
+static void nothing_is_kept_of_a_secret_at_the_end_of_a_long_text(void **state)
+{
+    (void)state;
+    autobuf text;
+
+    buf_init(&text, BUF_ANY_SIZE);
+    for (unsigned i = 0; i < 16; i++)
+        buf_puts(&text, "It is long. ");
+    buf_puts(&text, "S3CRET0123456789012345678901234567890123456789012345678901234567890123456789");
+    assert_string_equal(parse(400, text.data).description, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -187,6 +223,8 @@ int main(void)
         cmocka_unit_test(codes_that_are_none_are_passed_over),
         cmocka_unit_test(texts_are_bounded_and_fit_for_a_log),
         cmocka_unit_test(nothing_is_kept_that_may_be_a_secret),
+        cmocka_unit_test(what_was_shown_is_not_kept),
+        cmocka_unit_test(nothing_is_kept_of_a_secret_at_the_end_of_a_long_text),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
