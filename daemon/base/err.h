@@ -36,7 +36,7 @@ struct err {
     bool is_paced; /* retry_after_ms is the wait, which somebody keeps: no back-off beside it */
     char service_code[64]; /* x-ms-error-code, "" when none came */
     char request_id[64];   /* x-ms-request-id, "" when none came */
-    char text[512];        /* one sentence without a full stop, no secret in it */
+    char text[1024];       /* one sentence without a full stop, no secret in it */
 };
 
 /* Fills err with a code and a sentence, clearing everything else. Returns false, so that a function

@@ -8,7 +8,7 @@ import uuid
 import pytest
 
 from support import faults, jwt, messages
-from support.entra import Cluster
+from support.entra import EXCHANGE, Cluster
 from support.issuer import refusal
 from support.tokens import Way, principal, secret_file
 from support.wait import wait_until
@@ -231,7 +231,8 @@ def test_a_federated_credential_that_does_not_match(world, safe_queue, mismatch)
     path.write_text(cluster.token())
     running = start(world, safe_queue, entra, workload(entra, application, path))
     # then one line says what does not match, and what the token has
-    check_said(running, "401", f"AADSTS{number}", word, cluster.subject)
+    check_said(running, "401", f"AADSTS{number}", word, cluster.subject, cluster.issuer, EXCHANGE, application.client_id,
+               entra.tenant)
     # and when it trusts us, the daemon goes on by itself
     application.federations.append(cluster.federation())
     works(world, safe_queue, running)

@@ -44,7 +44,7 @@ class Cluster:
     """A Kubernetes cluster's issuer, and one service account of it."""
 
     def __init__(self):
-        self.issuer = f"https://oidc.example.com/{uuid.uuid4()}/"
+        self.issuer = f"https://westeurope.oic.prod-aks.azure.com/{uuid.uuid4()}/{uuid.uuid4()}/"
         self.subject, self.key = "system:serviceaccount:default:cvnotifyd", jwt.Key()
 
     def federation(self, **other):
@@ -247,7 +247,8 @@ class Entra(Issuer):
             if not known:
                 raise self.mistrusted(number, "No matching federated identity record found for presented assertion "
                                       f"{member} '{shown[0]}'. Check your federated identity credential Subject, Audience "
-                                      "and Issuer against the presented assertion.")
+                                      "and Issuer against the presented assertion. "
+                                      "https://learn.microsoft.com/entra/workload-id/workload-identity-federation")
         self._check_times(claims)
         if header.get("alg") != "RS256" or not jwt.is_signed_by(text, known[0].key.public):
             raise self.mistrusted(5000611, "The signature of the assertion could not be verified.", "the assertion's signature")
