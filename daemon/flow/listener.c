@@ -507,6 +507,7 @@ void listener_hold(struct listener *listener, bool held)
 
 void listener_poll_now(struct listener *listener)
 {
+    identity_hurry(listener->identity);
     retry_reset(&listener->retry);
     setbacks_hurry(&listener->setbacks);
     backoff_reset(&listener->idle);

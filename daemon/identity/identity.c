@@ -391,6 +391,12 @@ const char *identity_trouble(const struct identity *identity)
     return identity->cache == NULL ? NULL : token_cache_trouble(identity->cache);
 }
 
+void identity_hurry(struct identity *identity)
+{
+    if (identity->cache != NULL)
+        token_cache_hurry(identity->cache);
+}
+
 void identity_reload(struct identity *identity)
 {
     if (identity->source != NULL)

@@ -168,6 +168,8 @@ bool identity_lacks(struct identity *identity, char permission);
 /* Another number than before when another secret has come into use. */
 unsigned identity_version(const struct identity *identity);
 
+/* An operator wants it tried now: waits after failures are forgotten. */
+void identity_hurry(struct identity *identity);
 /* A reload: what may have changed (a file) is read again before its next use. */
 void identity_reload(struct identity *identity);
 

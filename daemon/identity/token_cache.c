@@ -379,10 +379,16 @@ bool token_cache_refused(struct token_cache *cache, unsigned number, struct err 
     return true;
 }
 
-void token_cache_reload(struct token_cache *cache)
+void token_cache_hurry(struct token_cache *cache)
 {
     token_retry_reset(&cache->retry);
-    cache->next_ms = cache->due_ms = cache->next_drop_ms = 0;
+    cache->next_ms = 0;
+}
+
+void token_cache_reload(struct token_cache *cache)
+{
+    token_cache_hurry(cache);
+    cache->due_ms = cache->next_drop_ms = 0;
 }
 
 /* --- life --- */

@@ -52,6 +52,8 @@ unsigned token_cache_number(const struct token_cache *cache);
  * once in 30 s, and adds to err's sentence what is known about it; it serves again when the fetch of another
  * fails, for it may be good for other services. True when the request should be signed and sent anew. */
 bool token_cache_refused(struct token_cache *cache, unsigned number, struct err *err);
+/* The issuer may be asked at once: waits are forgotten. */
+void token_cache_hurry(struct token_cache *cache);
 /* An operator changed something: waits are forgotten, and another token is due. */
 void token_cache_reload(struct token_cache *cache);
 /* Why the token in use can not be replaced, a sentence; NULL when nothing is wrong. */

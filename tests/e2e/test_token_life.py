@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
 """A token's life on bad days: issuers that hang, fail and talk nonsense, services that refuse, stops and reloads between."""
 import json
+import signal
 import time
 
 import pytest
 
-from support import faults, messages, process
-from support.issuer import answers, refusal
-from support.managed import Imds
+from support import messages
+from support.issuer import refusal
 from support.tokens import WAYS
-from support.wait import stays_true, wait_until
+from support.wait import wait_until
 
 FAST = {"poll_min": "20ms", "poll_max": "100ms"}
 
@@ -64,3 +64,15 @@ def test_the_status_tells_that_a_token_can_not_be_renewed(world, imds, events):
     # and when it is over, the status is as before
     fault.lift()
     wait_until(lambda: "IMDS" not in status(running), 15, "the status")
+
+
+def test_usr1_asks_the_issuer_at_once(world, imds, events):
+    # given a machine that was refused a token, and has to wait before it asks again
+    fault = imds.issuer.fails(refusal(400, "invalid_request", "Identity not found"))
+    running = world.start(imds, [config(events)], [world.lines()])
+    wait_until(lambda: fault.count == 3, 20)
+    # when that is mended and an operator says so, then it does not wait
+    fault.lift()
+    message = events.post(json.dumps(messages.training()))
+    running.signal(signal.SIGUSR1)
+    wait_until(lambda: message in world.done(), 3, "the message to be done")

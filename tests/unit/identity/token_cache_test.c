@@ -519,6 +519,21 @@ static void a_reload_asks_at_once(void **state)
     expect_asked(fixture, 2);
 }
 
+static void an_operator_need_not_wait(void **state)
+{
+    struct fixture *fixture = *state;
+
+    fixture->server.head = "400 Bad Request";
+    want_in_vain(fixture);
+    fixture->server.head = NULL;
+    identity_hurry(fixture->identity);
+    want_token(fixture);
+    identity_hurry(fixture->identity);
+    expect_token(fixture, "token-1");
+    run_until(fixture, never);
+    expect_asked(fixture, 2); /* what is good is left alone */
+}
+
 static void a_reload_keeps_the_token_until_there_is_another(void **state)
 {
     struct fixture *fixture = *state;
@@ -687,6 +702,7 @@ int main(void)
         TEST(an_hour_without_an_issuer_costs_few_requests),
         TEST(the_old_token_serves_while_no_other_is_to_be_had),
         TEST(a_reload_asks_at_once),
+        TEST(an_operator_need_not_wait),
         TEST(a_reload_keeps_the_token_until_there_is_another),
         TEST(a_refused_token_is_dropped),
         TEST(all_whom_it_was_refused_wait_for_the_next),
