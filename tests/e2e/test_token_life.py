@@ -67,11 +67,11 @@ def test_the_status_tells_that_a_token_can_not_be_renewed(world, imds, events):
 
 
 def test_usr1_asks_the_issuer_at_once(world, imds, events):
-    # given a machine that was refused a token, and has to wait before it asks again
-    fault = imds.issuer.fails(refusal(400, "invalid_request", "Identity not found"))
+    # given an issuer that does not want to be asked again for two minutes
+    fault = imds.issuer.fails(refusal(503, "busy", Retry_After="120"))
     running = world.start(imds, [config(events)], [world.lines()])
-    wait_until(lambda: fault.count == 3, 20)
-    # when that is mended and an operator says so, then it does not wait
+    wait_until(lambda: fault.count, 15)
+    # when an operator knows better, then it does not wait
     fault.lift()
     message = events.post(json.dumps(messages.training()))
     running.signal(signal.SIGUSR1)
