@@ -28,7 +28,8 @@ struct known_identity {
 
 struct generation {
     unsigned references;
-    unsigned keepers; /* of its own identities: later generations, and itself while there are references */
+    unsigned
+        keepers; /* of its own identities: later generations, and itself while there are references */
     struct generation_context context;
     struct snapshot *snapshot;
     struct shared_http *http;

@@ -51,7 +51,7 @@ struct listener {
     bool draining;
     bool left_said;     /* that messages are left to their leases */
     bool repeated_said; /* that answers are repeated */
-    bool is_doubtful;   /* the identity's trouble was told: its credential will not serve for ever */
+    bool is_doubtful; /* the identity's trouble was told: its credential will not serve for ever */
 };
 
 static const struct log_field *fields_of(const struct listener *listener,

@@ -23,10 +23,8 @@
 #define RELOADS   40
 #define MAX_BYTES ((size_t)64 * 1024) /* of growth; a few generations have as much */
 
-#define IDENTITY                                                                                   \
-    "{name: %s, kind: managed_identity, source: imds, endpoint: 'http://127.0.0.1:%u'}"
-#define QUEUE                                                                                      \
-    "{name: %s, url: 'https://contoso.queue.core.windows.net/%s', identity: %s}"
+#define IDENTITY  "{name: %s, kind: managed_identity, source: imds, endpoint: 'http://127.0.0.1:%u'}"
+#define QUEUE     "{name: %s, url: 'https://contoso.queue.core.windows.net/%s', identity: %s}"
 
 struct fixture {
     struct loop *loop;
