@@ -45,6 +45,13 @@ static const struct {
      "still valid?"},
     {"AADSTS700024", ERR_AUTH, FAULT_SECRET,
      "the assertion is not within its time: it has expired, or a clock is wrong"},
+    {"AADSTS1000502", ERR_AUTH, FAULT_SECRET,
+     "the certificate is not within its time: it has expired, or a clock is wrong"},
+    {"AADSTS7000213", ERR_AUTH, FAULT_SECRET,
+     "the certificate's issuers are not accepted: do they stand in its file, and is "
+     "send_certificate_chain set?"},
+    {"AADSTS700030", ERR_AUTH, FAULT_SECRET,
+     "the certificate's name is none that the application trusts"},
     /* A workload's token that no federated credential matches. A new credential takes minutes. */
     {"AADSTS70021", ERR_AUTH, FAULT_REQUEST,
      "no federated credential of the application matches the token: compare issuer, subject and "
@@ -56,6 +63,13 @@ static const struct {
     {"AADSTS7002121", ERR_AUTH, FAULT_REQUEST, no_audience},
     {"AADSTS700213", ERR_AUTH, FAULT_REQUEST, no_subject},
     {"AADSTS7002131", ERR_AUTH, FAULT_REQUEST, no_subject},
+    {"AADSTS7002137", ERR_AUTH, FAULT_REQUEST, no_subject},
+    {"AADSTS7002138", ERR_AUTH, FAULT_REQUEST,
+     "no federated credential of the application has the token's subject to the letter: upper and "
+     "lower case count"},
+    {"AADSTS70025", ERR_AUTH, FAULT_REQUEST,
+     "the application has no federated credential: make one with the token's issuer, subject and "
+     "audience"},
     /* The application and its tenant. */
     {"AADSTS700016", ERR_AUTH, FAULT_REQUEST,
      "the tenant has no application of that id: see client_id and tenant_id"},

@@ -194,22 +194,11 @@ static void add_expiry(const struct json *claims, const char *file, struct err *
     identity_add_reason(err, "the token in %s expired at %s: does anything renew it?", file, date);
 }
 
-/* The refusals that say that no federated credential matches. */
+/* The refusals that say that no federated credential matches: 70021, 700211 to 700213, 7002138 ...; or that
+ * there is none. */
 static bool is_of_match(const char *code)
 {
-    static const char *const codes[] = {"AADSTS70021",
-                                        "AADSTS700211",
-                                        "AADSTS700212",
-                                        "AADSTS700213",
-                                        "AADSTS7002121",
-                                        "AADSTS7002131",
-                                        NULL};
-
-    for (const char *const *one = codes; *one != NULL; one++) {
-        if (str_equal(code, *one))
-            return true;
-    }
-    return false;
+    return str_starts(code, "AADSTS70021") || str_equal(code, "AADSTS70025");
 }
 
 static void explain(void *self, const struct token_refusal *refusal, struct err *err)

@@ -183,6 +183,10 @@ static void test_a_refusal_tells_what_must_match(void **state)
     refuse(&made, "AADSTS700213", "'system:serviceaccount:cv:daemon'", &err);
     assert_null(strstr(err.text, "subject is"));
     assert_non_null(strstr(err.text, "issuer is https://oidc.example/1/"));
+    refuse(&made, "AADSTS7002138", "", &err);
+    assert_non_null(strstr(err.text, "subject is system:serviceaccount:cv:daemon"));
+    refuse(&made, "AADSTS70025", "", &err);
+    assert_non_null(strstr(err.text, "subject is system:serviceaccount:cv:daemon"));
     refuse(&made, "AADSTS90002", "", &err);
     assert_string_equal(err.text, CLIENT " " TENANT " refused ");
 }
