@@ -20,6 +20,7 @@
 #include "identity/token_error.h"
 
 #define MAX_DEPTH 16
+#define LATEST_S  253402300799 /* the end of the year 9999 */
 
 struct settings {
     struct config_place place;
@@ -83,6 +84,10 @@ static void check_settings(void *object, const struct node *map, struct mistakes
     need(&settings->app.tenant_id, "tenant_id", "AZURE_TENANT_ID", map, mistakes);
     need(&settings->app.client_id, "client_id", "AZURE_CLIENT_ID", map, mistakes);
     need(&settings->token_file, "token_file", "AZURE_FEDERATED_TOKEN_FILE", map, mistakes);
+    if (!entra_is_written(map, "token_file") && settings->token_file != NULL &&
+        *settings->token_file != '/')
+        mistakes_at(mistakes, map,
+                    "AZURE_FEDERATED_TOKEN_FILE: the absolute path of a file is due");
     if (!entra_is_written(map, "authority") &&
         !entra_take_variable(&settings->app.authority, "AZURE_AUTHORITY_HOST"))
         settings->app.authority = xstrdup(ENTRA_AUTHORITY);
@@ -187,7 +192,7 @@ static void add_expiry(const struct json *claims, const char *file, struct err *
     char date[DATE_TEXT_MAX];
 
     if (member == NULL || member->type != JSON_NUMBER ||
-        !str_to_uint(member->text, INT32_MAX, &expiry_s) ||
+        !str_to_uint(member->text, LATEST_S, &expiry_s) ||
         (int64_t)expiry_s * 1000 > clock_wall_ms())
         return;
     date_format_iso((int64_t)expiry_s * 1000, date);

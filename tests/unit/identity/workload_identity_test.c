@@ -118,6 +118,9 @@ static void test_what_is_wrong_is_named(void **state)
     unsetenv("AZURE_FEDERATED_TOKEN_FILE");
     setenv("AZURE_TENANT_ID", TENANT, 1);
     assert_one_mistake(POD "token_file: token", "token_file");
+    set_variables();
+    setenv("AZURE_FEDERATED_TOKEN_FILE", "token", 1);
+    assert_one_mistake(POD, "AZURE_FEDERATED_TOKEN_FILE: the absolute path");
 }
 
 static void test_the_token_is_taken_anew(void **state)
@@ -205,6 +208,12 @@ static void test_a_refusal_tells_that_the_token_is_old(void **state)
     clock_freeze(1, INT64_C(1795231417000) - 1);
     refuse(&made, "AADSTS700024", "", &err);
     assert_null(strstr(err.text, "expired"));
+    /* beyond what 32 bits hold */
+    autofree char *late = token_of("{\"exp\":4102444800}");
+    autoconfigured later = configure_good(WHOLE, late);
+    clock_freeze(1, INT64_C(4102444800000));
+    refuse(&later, "AADSTS700024", "", &err);
+    assert_non_null(strstr(err.text, "expired at 2100-01-01T00:00:00Z"));
 }
 
 /* A token may hold anything. */
