@@ -100,6 +100,11 @@ static void forget(void *self)
     secret_done(&identity->secret);
 }
 
+static bool is_of(const struct json *answer, const char *name, const char *wanted)
+{
+    return str_equal_nocase(json_member_text(answer, name), wanted);
+}
+
 /* An agent that knows of user-assigned identities says whose the token is; older ones give the machine's own
  * whatever they are asked for. */
 static bool accepts(void *self, const struct json *answer, struct err *err)
@@ -108,8 +113,8 @@ static bool accepts(void *self, const struct json *answer, struct err *err)
     enum managed_id id;
     const char *wanted = managed_source_id(identity->settings, &id);
 
-    if (wanted == NULL ||
-        str_equal_nocase(json_member_text(answer, identity->source->id_names[id]), wanted))
+    if (wanted == NULL || is_of(answer, identity->source->id_names[id], wanted) ||
+        (id == MANAGED_RESOURCE_ID && is_of(answer, "mi_res_id", wanted)))
         return true;
     return err_set(
         err, ERR_AUTH,

@@ -172,7 +172,10 @@ static void test_whose_token_it_is(void **state)
     assert_true(accepts(*state, "source: arc, object_id: a", "{\"object_id\": \"a\"}", &err));
     assert_true(accepts(*state, "source: arc, resource_id: /subscriptions/a",
                         "{\"msi_res_id\": \"/subscriptions/A\"}", &err));
+    assert_true(accepts(*state, "source: arc, resource_id: /subscriptions/a",
+                        "{\"mi_res_id\": \"/subscriptions/a\"}", &err));
     assert_false(accepts(*state, "source: arc, object_id: a", "{\"client_id\": \"a\"}", &err));
+    assert_false(accepts(*state, "source: arc, object_id: a", "{\"mi_res_id\": \"a\"}", &err));
     assert_false(accepts(*state, "source: arc, client_id: a", "{}", &err));
     assert_false(accepts(*state, "source: arc, client_id: a", "{\"client_id\": \"b\"}", &err));
     assert_int_equal(err.code, ERR_AUTH);
