@@ -141,7 +141,9 @@ static bool take_content(const char *path, const char *bytes, size_t len, struct
         return err_set(err, ERR_AUTH, "the secret file '%s' is larger than 64 KiB", path);
     if (memchr(bytes, '\0', len) != NULL)
         return err_set(err, ERR_AUTH,
-                       "the secret file '%s' holds a zero byte; write it as plain text", path);
+                       "the secret file '%s' holds a zero byte; write it as plain text, a "
+                       "certificate and its key in PEM",
+                       path);
     while (len != 0 && str_is_space(bytes[len - 1]))
         len--;
     while (len != 0 && str_is_space(bytes[0])) {

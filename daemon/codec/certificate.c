@@ -120,9 +120,15 @@ static bool read_blocks(BIO *text, struct content *content, struct err *err)
     return good;
 }
 
-static bool check_content(const struct content *content, struct err *err)
+static bool check_content(const struct content *content, const char *pem, struct err *err)
 {
-    if (content->key == NULL && sk_X509_num(content->certificates) == 0)
+    bool is_empty = content->key == NULL && sk_X509_num(content->certificates) == 0;
+
+    if (is_empty && certificate_is_pem(pem))
+        return err_set(err, ERR_AUTH,
+                       "its lines have run together: in PEM each BEGIN and each END has a line of "
+                       "its own; keep it in a file");
+    if (is_empty)
         return err_set(
             err, ERR_AUTH,
             "neither a certificate nor a private key is in it: both are due, in PEM; of a "
@@ -192,7 +198,7 @@ bool certificate_read(const char *pem, size_t len, struct certificate **ret_cert
     content.certificates = sk_X509_new_null();
     if (text == NULL || content.certificates == NULL)
         fatal("libcrypto is out of memory");
-    bool good = read_blocks(text, &content, err) && check_content(&content, err) &&
+    bool good = read_blocks(text, &content, err) && check_content(&content, pem, err) &&
                 take_content(certificate, &content, err);
     BIO_free(text);
     ERR_clear_error(); /* or libcurl may take it for an error of a connection's */

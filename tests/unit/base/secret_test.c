@@ -110,6 +110,7 @@ static void test_file_that_is_none(void **state)
     refused(path, "is empty");
     put_file("a\0b", 3, 0600);
     refused(path, "zero byte");
+    refused(path, "PEM");
     unlink(path);
     /* Must not wait for a writer. */
     assert_int_equal(mkfifo(path, 0600), 0);

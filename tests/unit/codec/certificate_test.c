@@ -219,6 +219,20 @@ static void test_what_is_not_there(void **state)
     assert_refused(&pem, "no certificate");
 }
 
+/* As when it was put into a variable by a shell. */
+static void test_lines_that_ran_together(void **state)
+{
+    const struct world *world = *state;
+    autobuf pem;
+
+    buf_init(&pem, BUF_ANY_SIZE);
+    made_put_certificate(world->alone, &pem);
+    made_put_key(world->key, NULL, &pem);
+    for (char *c = pem.data; *c != '\0'; c++)
+        *c = *c == '\n' ? ' ' : *c;
+    assert_refused(&pem, "its lines have run together");
+}
+
 static void test_a_key_of_another(void **state)
 {
     const struct world *world = *state;
@@ -309,6 +323,7 @@ int main(void)
         cmocka_unit_test(test_the_chain_begins_with_the_keys_own),
         cmocka_unit_test(test_signatures),
         cmocka_unit_test(test_what_is_not_there),
+        cmocka_unit_test(test_lines_that_ran_together),
         cmocka_unit_test(test_a_key_of_another),
         cmocka_unit_test(test_an_encrypted_key),
         cmocka_unit_test(test_keys_that_will_not_do),
