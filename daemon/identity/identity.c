@@ -440,5 +440,6 @@ void identity_add_reason(struct err *err, const char *format, ...)
     autofree char *reason = xvasprintf(format, args);
     va_end(args);
     size_t used = strlen(err->text);
-    snprintf(err->text + used, sizeof(err->text) - used, "; %s", reason);
+    if (used + 2 + strlen(reason) < sizeof(err->text))
+        snprintf(err->text + used, sizeof(err->text) - used, "; %s", reason);
 }

@@ -183,7 +183,8 @@ void identity_acquired(struct identity *identity, const struct err *err);
 void identity_explain_secret(const struct identity *identity, struct err *err);
 /* For issuers alone: what `challenged` began has ended. */
 void identity_challenge_met(struct identity *identity, const struct err *err);
-/* For kinds alone: puts "; ..." behind an error's sentence. */
+/* For kinds alone: puts "; ..." behind an error's sentence, unless there is no room for all of it: half an id
+ * would mislead. */
 void identity_add_reason(struct err *err, const char *format, ...) PRINTF_LIKE(2, 3);
 
 #endif

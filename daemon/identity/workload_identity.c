@@ -21,6 +21,7 @@
 
 #define MAX_DEPTH 16
 #define LATEST_S  253402300799 /* the end of the year 9999 */
+#define MAX_CLAIM 200          /* an AKS cluster's issuer has 110 to 125 bytes */
 
 struct settings {
     struct config_place place;
@@ -180,8 +181,9 @@ static void add_claim(const struct json *claims, const char *name, const char *w
 
     if (member != NULL && member->type == JSON_ARRAY)
         member = member->first;
-    if (member != NULL && member->type == JSON_STRING && member->len > 0 && member->len <= 120 &&
-        str_is_visible(member->text) && strstr(err->text, member->text) == NULL)
+    if (member != NULL && member->type == JSON_STRING && member->len > 0 &&
+        member->len <= MAX_CLAIM && str_is_visible(member->text) &&
+        strstr(err->text, member->text) == NULL)
         identity_add_reason(err, "the token's %s is %s", what, member->text);
 }
 

@@ -194,6 +194,46 @@ static void test_a_refusal_tells_what_must_match(void **state)
     assert_string_equal(err.text, CLIENT " " TENANT " refused ");
 }
 
+/* As long as they come: a cluster's issuer, and all that Entra says. */
+static void test_a_refusal_is_told_whole(void **state)
+{
+    (void)state;
+    static const char claims[] =
+        "{\"iss\":\"https://germanywestcentral.oic.prod-aks.azure.com/"
+        "5d1f8b1e-2f0c-4d7a-9b53-0e9a4c1d7f21/d3ecec13-3cfc-4bad-892d-f18b8d3c82d6/\","
+        "\"sub\":\"system:serviceaccount:computer-vision-production:custom-vision-notifications\","
+        "\"aud\":[\"api://AzureADTokenExchange\"],\"exp\":1795231417}";
+    struct token_refusal refusal = {.status = 401, .aadsts = "AADSTS70021", .is_json = true};
+    autofree char *token = token_of(claims);
+    autoconfigured made = configure_good(WHOLE, token);
+    struct err err;
+
+    clock_freeze(1, INT64_C(1795231417000) - 1);
+    memset(refusal.description, 'a', sizeof(refusal.description) - 1);
+    token_error_explain(&refusal, "Microsoft Entra", &err);
+    made.kind->issuer(made.self)->explain(made.self, &refusal, &err);
+    err_prefix(&err, "Get Queue Metadata");
+    assert_non_null(strstr(err.text, "; the token's issuer is https://germanywestcentral"));
+    assert_non_null(strstr(err.text, "; the token's audience is api://AzureADTokenExchange; "));
+    assert_true(str_ends(err.text, "; tenant_id is " TENANT));
+}
+
+/* What has no room is left out, not cut. */
+static void test_no_reason_is_cut(void **state)
+{
+    (void)state;
+    struct err err;
+    size_t size = sizeof(err.text);
+
+    memset(err.text, 'a', size);
+    err.text[size - 6] = '\0';
+    identity_add_reason(&err, "bcde");
+    assert_int_equal(strlen(err.text), size - 6);
+    identity_add_reason(&err, "bcd");
+    assert_true(str_ends(err.text, "aa; bcd"));
+    assert_int_equal(strlen(err.text), size - 1);
+}
+
 static void test_a_refusal_tells_that_the_token_is_old(void **state)
 {
     (void)state;
@@ -249,6 +289,8 @@ int main(void)
         cmocka_unit_test_setup(test_the_token_is_taken_anew, set_up),
         cmocka_unit_test_setup(test_a_file_without_a_token, set_up),
         cmocka_unit_test_setup(test_a_refusal_tells_what_must_match, set_up),
+        cmocka_unit_test_setup(test_a_refusal_is_told_whole, set_up),
+        cmocka_unit_test_setup(test_no_reason_is_cut, set_up),
         cmocka_unit_test_setup(test_a_refusal_tells_that_the_token_is_old, set_up),
         cmocka_unit_test_setup(test_claims_that_can_not_be_shown, set_up),
     };
