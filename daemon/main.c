@@ -174,6 +174,22 @@ static void print_plan(const struct snapshot *snapshot)
     printf("%s: configuration is good\n", snapshot->path);
 }
 
+/* -t, with --online if wanted; takes the snapshot. The exit status. */
+static int check(const struct daemon *daemon, struct snapshot *snapshot)
+{
+    int status = EX_OK;
+
+    print_plan(snapshot);
+    if (daemon->options.online)
+        status = online_check(snapshot);
+    else
+        snapshot_free(snapshot);
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    fprintf(stderr, "cvnotifyd: the standard output can not be written\n");
+    return status == EX_OK ? EX_SOFTWARE : status; /* nobody has seen what would happen */
+}
+
 /* --- the log --- */
 
 static void set_up_log(const struct daemon *daemon, const struct settings *settings)
@@ -604,13 +620,8 @@ int main(int argc, char **argv)
         return EX_CONFIG;
     }
     if (daemon.options.test) {
-        print_plan(snapshot);
-        if (daemon.options.online) {
-            hold_signals(SIG_UNBLOCK); /* they may end it */
-            return online_check(snapshot);
-        }
-        snapshot_free(snapshot);
-        return EX_OK;
+        hold_signals(SIG_UNBLOCK); /* they may end it */
+        return check(&daemon, snapshot);
     }
     set_up_log(&daemon, snapshot->settings);
     autofree char *size = size_of(snapshot);

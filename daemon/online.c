@@ -23,7 +23,10 @@ struct online {
     const struct settings *settings;
     int name_width;
     bool is_refused, is_unavailable;
-    struct err told; /* the last reason that was printed */
+    struct err told;            /* the last reason that was printed of this queue */
+    struct err told_credential; /* the last one why a credential could not be had */
+    struct err said;            /* the last one while it was tried, ... */
+    unsigned said_tries;        /* ... and which try that was */
 };
 
 static const char *poison_suffix(const struct rights_row *row)
@@ -119,24 +122,48 @@ static void print_head(struct online *online, const struct snapshot *snapshot)
 static bool is_news(struct online *online, const struct rights_row *row)
 {
     const struct err *err = &row->err;
-    bool same = row->verdict != QUEUE_LACKS && err->http_status != 0 &&
-                err->http_status == online->told.http_status &&
+    bool same = err->http_status != 0 && err->http_status == online->told.http_status &&
                 str_equal(err->service_code, online->told.service_code);
 
     online->told = *err;
     return !same;
 }
 
+/* The second right of a queue that is missing: the first one's line tells who lacks it, and for how long yet. */
+static void print_needs(const struct rights_row *row)
+{
+    const struct storage_right *right = queue_right_needs(row->right);
+
+    if (row->proof == IDENTITY_PROOF_TOKEN)
+        printf("    %s needs the role %s\n", right->operation, right->role);
+    else if (row->proof == IDENTITY_PROOF_SAS)
+        printf("    %s needs the SAS permission %s\n", right->operation, right->letter);
+}
+
+/* Queues that share an identity fail together. */
+static void print_why_no_credential(struct online *online, const struct rights_row *row)
+{
+    bool same = str_equal(row->err.text, online->told_credential.text);
+
+    online->told = (struct err){.code = ERR_NONE};
+    if (row->err.code == ERR_NONE)
+        return;
+    printf("    %s\n", same ? "as above" : row->err.text);
+    online->told_credential = row->err;
+}
+
 static void print_why(struct online *online, const struct rights_row *row)
 {
     if (row->what == RIGHTS_CREDENTIAL)
-        online->told = (struct err){.code = ERR_NONE};
-    if (row->err.code == ERR_NONE)
+        print_why_no_credential(online, row);
+    else if (row->err.code == ERR_NONE)
         return;
-    if (row->is_said && row->verdict == QUEUE_LACKS)
+    else if (row->is_said && row->verdict == QUEUE_LACKS)
         printf("    the SAS lacks %s: make one with it\n", queue_right_needs(row->right)->letter);
     else if (is_news(online, row))
         printf("    %s\n", row->err.text);
+    else if (row->verdict == QUEUE_LACKS)
+        print_needs(row);
 }
 
 static void print_missing(const struct online *online, const struct rights_row *row)
@@ -194,12 +221,26 @@ static void on_row(void *arg, const struct rights_row *row)
 
 /* --- the run --- */
 
+/* Whether another queue's try to get the credential failed just so: they share an identity, which tried once. */
+static bool is_said(struct online *online, const struct rights_failure *failure)
+{
+    const struct rights_row *row = failure->row;
+    bool same = failure->tries == online->said_tries && str_equal(row->err.text, online->said.text);
+
+    if (row->what != RIGHTS_CREDENTIAL)
+        return false;
+    online->said = row->err;
+    online->said_tries = failure->tries;
+    return same;
+}
+
 static void on_failed(void *arg, const struct rights_failure *failure)
 {
     const struct rights_row *row = failure->row;
     char wait[UNIT_TEXT_MAX];
 
-    (void)arg;
+    if (is_said(arg, failure))
+        return;
     fprintf(stderr, "%s%s: %s: try %u of %d: %s", row->plan->settings->name, poison_suffix(row),
             name_of(row), failure->tries, RIGHTS_TRIES, row->err.text);
     if (failure->tries < RIGHTS_TRIES)

@@ -102,6 +102,7 @@ static void settle(struct target *target, bool goes_on)
     struct rights_row *row = &target->rows[target->known++];
 
     row->is_said = identity_lacks_right(target->identity, row);
+    row->proof = identity_proof(target->identity);
     row->can_not_make =
         identity_lacks(target->identity, 'c') && identity_lacks(target->identity, 'w');
     target->tries = 0;

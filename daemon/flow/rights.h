@@ -13,6 +13,7 @@
 
 #include "azure/queue_right.h"
 #include "base/err.h"
+#include "identity/proof.h"
 
 struct generation;
 struct loop;
@@ -37,7 +38,8 @@ struct rights_row {
     enum queue_verdict verdict;
     bool is_unchecked; /* a systemd credential that is not there for us; it is the only row */
     bool is_said;      /* the credential says of itself that it lacks the right */
-    bool can_not_make; /* it says that it may make no queue */
+    enum identity_proof proof; /* what was shown; for a right */
+    bool can_not_make;         /* it says that it may make no queue */
     struct err err; /* why it does not hold; ERR_NONE: not tried, for the reason of a row before */
 };
 

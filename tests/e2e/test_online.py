@@ -289,6 +289,26 @@ def test_a_role_that_a_token_lacks_is_named(world, safe_fake, operation, right, 
     assert len(way.issuer.tokens) == 1
 
 
+def test_a_role_that_was_not_given_is_told_at_length_once(world, safe_fake):
+    # given an identity without any role
+    way = WAYS["IMDS"](world)
+    queue = safe_fake.queue()
+    safe_fake.queue("events-poison")
+    safe_fake.takes_probes = True
+    safe_fake.trust(way.issuer)
+    safe_fake.rights.clear()
+    check = by(world, way, [queue.config(sas=None, identity="machine")])
+    # then each right is missing and has its role; who lacks it, and for how long yet, stands with the first alone
+    assert check.status == 77 and check.states(queue, "missing") == set(RIGHTS) - {"credential"}, check.out
+    for right in ("delete", "update", "metadata"):
+        first, follows = check.remarks["events", right].splitlines()
+        assert first == f"{OPERATIONS[right]} needs the role {check.needs[right][1]}" and FOLLOWS[right] in follows
+    for name, right in (("events", "get"), ("events.poison", "put")):
+        remark = check.remarks[name, right]
+        assert "minutes to count" in remark and "of the tenant" in remark
+    assert check.out.count("minutes to count") == 2
+
+
 def test_a_token_of_another_tenant_is_told(world, safe_fake):
     # given an identity of another tenant than the account's, which trusts none of its tokens
     way = WAYS["IMDS"](world)
@@ -327,6 +347,19 @@ def test_an_issuer_that_has_no_time_is_tried_five_times(world, safe_queue):
     assert tries == ["1", "2", "3", "4", "5"]
     assert len(way.issuer.requests) == 5
     assert check.states(safe_queue, "not known") == set(RIGHTS)
+
+
+def test_queues_that_share_an_identity_do_not_repeat_what_is_wrong_with_it(world, safe_fake):
+    # given three queues, and an issuer that is busy
+    way = WAYS["secret v2"](world)
+    way.issuer.fails(refusal(503, "temporarily_unavailable"))
+    check = by(world, way, [safe_fake.queue(name).config(sas=None, identity="machine") for name in ("one", "two", "three")])
+    # then each try is told once, and so is why there is no credential
+    assert check.status == 69, check.out
+    assert re.findall(r"try (\d) of 5", check.err) == ["1", "2", "3", "4", "5"], check.err
+    assert check.out.count("temporarily_unavailable") == 1
+    assert [check.remarks[name, "credential"] for name in ("one.poison", "two", "three.poison")] == ["as above\n"] * 3
+    assert len(way.issuer.requests) == 5
 
 
 # --- a queue that is not there, a service that does not answer ---
@@ -428,6 +461,17 @@ def test_mistakes_are_told_as_ever(place):
     write_config(place / "online.yaml", "queues: [{name: a}]\n", place)
     done = run("-t", "--online", "-c", place / "online.yaml")
     assert done.returncode == 78 and "online.yaml:1:" in done.stderr and done.stdout == ""
+
+
+@pytest.mark.parametrize("arguments", [["-t"], ["-t", "--online"]])
+def test_a_table_that_nobody_can_read_is_a_failure(place, poisoned, arguments):
+    # given a standard output that takes nothing
+    write_config(place / "online.yaml", {"queues": [poisoned.config()], "hooks": HOOKS}, place)
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run([program(), *arguments, "-c", place / "online.yaml"], env=environment(), text=True,
+                              stdout=full, stderr=subprocess.PIPE, timeout=60)
+    # then that is told
+    assert (done.returncode, done.stderr) == (70, "cvnotifyd: the standard output can not be written\n")
 
 
 def test_online_goes_with_t():
