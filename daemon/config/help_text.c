@@ -62,6 +62,20 @@ static void put_row(struct buf *out, const struct config_row *row, const char *k
     }
 }
 
+/* Where the settings of a row's kinds are told. */
+static void put_kinds(struct buf *out, const struct help_section *section,
+                      const struct config_row *row)
+{
+    autobuf text;
+
+    buf_init(&text, BUF_ANY_SIZE);
+    buf_puts(&text, "Each kind's own settings: cvnotifyd --help ");
+    for (const struct config_kind *kind = row->kinds; kind->name != NULL; kind++)
+        buf_printf(&text, "%s%s.%s", kind == row->kinds ? "" : ", ", section->path, kind->name);
+    buf_printf(out, "\n%*s", KEY_COLUMN, "");
+    help_text_wrap(out, text.data, KEY_COLUMN, KEY_COLUMN);
+}
+
 static void put_section(struct buf *out, const struct help_section *section)
 {
     bool is_root = section->path[0] == '\0';
@@ -79,6 +93,10 @@ static void put_section(struct buf *out, const struct help_section *section)
     for (const struct config_row *row = section->table->rows; row->name != NULL; row++) {
         autofree char *keys = help_keys(row);
         put_row(out, row, keys);
+    }
+    for (const struct config_row *row = section->table->rows; row->name != NULL; row++) {
+        if (row->kinds != NULL)
+            put_kinds(out, section, row);
     }
 }
 

@@ -267,6 +267,11 @@ def test_help_tells_all_settings_of_a_map():
     # of hooks: the kinds, each with what it is for
     text = run("--help", "hooks").stdout
     assert "exec, file, syslog" in text and "exec: Runs a program" in text
+    # and where their own settings are told
+    for path, kinds in (("hooks", ["exec", "file", "syslog"]), ("identities", ["sas", "managed_identity", "service_principal"])):
+        for kind in kinds:
+            assert f"{path}.{kind}" in run("--help", path).stdout
+            assert run("--help", f"{path}.{kind}").stdout.startswith(f"{path}.{kind}\n")
 
 
 def test_help_settings_tells_everything_in_80_columns():
