@@ -440,7 +440,7 @@ def test_the_strict_queue_takes_the_tokens_that_it_trusts(safe_fake, certificate
         return answer.status, answer.headers
     token = issuer.token(issuer.system, STORAGE)
     assert get(f"Bearer {token}")[0] == 200
-    status, headers = get(f"Bearer {jwt.encode({'exp': 9999999999})}")
+    status, headers = get(f"Bearer {jwt.encode({'exp': 9999999999, 'tid': issuer.tenant})}")
     assert status == 401 and "resource_id=https://storage.azure.com" in headers["WWW-Authenticate"]
     safe_fake.rights.remove("Get")
     assert get(f"Bearer {token}")[0] == 403 and not safe_fake.violations

@@ -5,14 +5,16 @@ import collections
 import json
 import signal
 import urllib.parse
+import uuid
 
 import pytest
 
 from support import faults, messages
 from support.daemon import exec_hook
+from support.fake_queue import TENANT
+from support.issuer import oauth
 from support.managed import Imds
 from support.tokens import WAYS, Way
-from support.issuer import oauth
 from support.wait import stays_true, wait_until
 
 REFRESHES, BATCH = 20, 10
@@ -174,6 +176,18 @@ def test_a_service_that_takes_no_token_costs_the_issuer_little(world, safe_fake)
     assert world.done() == [message]
 
 
+def test_a_token_of_another_tenant(world, safe_fake):
+    # given an identity of another tenant than the account's
+    queue, issuer = safe_fake.queue(), world.issuer(Imds)
+    safe_fake.trust(issuer)
+    issuer.tenant = str(uuid.uuid4())
+    running = world.start(Way(issuer, issuer.config(endpoint=issuer.endpoint)), [bearer(queue)], [world.lines()])
+    # when it was refused, then one line names both
+    running.wait_logged("queue can not be read", '"err"')
+    (line,) = running.logged("queue can not be read", '"err"')
+    assert [word for word in ("401", "the account is of the tenant " + TENANT, issuer.tenant) if word not in line] == [], line
+
+
 # --- rights ---
 
 def test_without_a_role_the_line_names_it(world, safe_fake):
@@ -211,6 +225,10 @@ def test_a_message_processor_works_without_the_right_to_update(world, safe_fake,
     assert all(word in line for word in ('"warning"', "not renewed", "Storage Queue Data Contributor")), line
     wait_until(lambda: "Storage Queue Data Contributor" in str(running.notify.messages[-1]), 5, "the status to tell of it")
     assert len(issuer.asked()) == 1
+
+
+# --- what an issuer says ---
+
 SHOWING = [way for way in WAYS if not way.startswith(("IMDS", "Cloud"))]  # the ways on which an issuer is shown a secret
 HEADERS = ("X-IDENTITY-HEADER", "secret", "Authorization")
 FIELDS = ("client_secret", "client_assertion")

@@ -29,8 +29,9 @@ WEEK_S = 7 * 24 * 3600
 VERSIONS = ("2017-07-29", "2026-04-06")  # from TTL -1 to the newest that is known
 QUICK = {"poll_min": "50ms", "poll_max": "200ms"}
 BEARER_VERSION = "2019-12-12"  # from which on the service says which token it wants
-AUTHORITY = "https://login.microsoftonline.com/72f988bf-0000-4000-8000-2d7cd011db47/oauth2/authorize"
-CHALLENGE = f"Bearer authorization_uri={AUTHORITY} resource_id=https://storage.azure.com"
+TENANT = "72f988bf-0000-4000-8000-2d7cd011db47"  # the account's
+CHALLENGE = (f"Bearer authorization_uri=https://login.microsoftonline.com/{TENANT}/oauth2/authorize "
+             "resource_id=https://storage.azure.com")
 
 Request = collections.namedtuple("Request", "at operation queue method path query headers body")
 
@@ -179,7 +180,8 @@ class FakeService(StrictServer):
         if not re.fullmatch(r"Bearer [A-Za-z0-9._~+/=-]+", shown[0]):
             raise Refused(400, "InvalidAuthenticationInfo", "a garbled token")
         token = shown[0].removeprefix("Bearer ")
-        if token not in self.tokens or jwt.decode(token)[1]["exp"] <= time.time():
+        claims = jwt.decode(token)[1]
+        if token not in self.tokens or claims["exp"] <= time.time() or claims["tid"] != TENANT:
             raise Refused(401, "InvalidAuthenticationInfo", WWW_Authenticate=CHALLENGE)
         if request.operation not in self.rights:
             raise Refused(403, "AuthorizationPermissionMismatch")

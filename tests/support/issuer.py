@@ -21,9 +21,9 @@ import uuid
 
 from support import jwt
 from support.exchange import Refused, Reply, StrictServer, http_date
+from support.fake_queue import TENANT
 
 STORAGE = "https://storage.azure.com/"
-TENANT = "72f988bf-0000-4000-8000-2d7cd011db47"
 FORM = "application/x-www-form-urlencoded"
 # What only those add who pass a request on.
 BETWEEN = ("Via", "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Proxy-Connection",
