@@ -7,6 +7,7 @@ import os
 import pytest
 
 from support import faults, messages
+from support.daemon import exec_hook
 from support.issuer import answers, identity, refusal
 from support.managed import Arc, AppService, AzureMl, Imds, OldAppService
 from support.tokens import Way
@@ -31,9 +32,9 @@ def found(issuer, **settings):
     return Way(issuer, identity, issuer.environment(), getattr(issuer, "before", ()))
 
 
-def check_waits(issuer, table, answered_s=0):
-    """The requests came after these waits and at most a fifth more, each answer having taken so long."""
-    times = issuer.asked()
+def check_waits(issuer, table, answered_s=0, first=0):
+    """The requests, from that one on, came after these waits and at most a fifth more, each answer having taken so long."""
+    times = issuer.asked()[first:]
     for before, after, wait_s in zip(times, times[1:], table):
         assert wait_s <= after - before <= wait_s * 1.2 + answered_s + GRACE_S, [at - times[0] for at in times]
 
@@ -101,6 +102,31 @@ def test_others_are_asked_again_after_a_second(world, safe_queue):
     check_waits(issuer, (1, 1, 1, 6))
     (line,) = said(running)
     assert "App Service" in line and "500" in line
+
+
+def test_whoever_wants_a_token_it_is_asked_for_no_sooner(world, safe_queue, new_safe_queue, scripts):
+    # given sixteen hooks at work, and a token that ends while no other is to be had
+    issuer, other = world.issuer(Imds), new_safe_queue()
+    issuer.life_s, issuer.longer_s = 3, 600
+    go = world.place / "go"
+    hook = exec_hook("hook", "*", scripts.recording("hook", f"while [ ! -e {go} ]; do sleep 0.05; done"), parallel=16)
+    settings = {"identity": "machine", "parallel": 16, "lease": "1m"}
+    running = world.start(named(issuer), [queue.config(**settings) for queue in (safe_queue, other)], [hook])
+    posted = [queue.post(messages.training()) for queue in (safe_queue, other) for _ in range(8)]
+    wait_until(lambda: len(scripts.runs("hook")) == 16, 20, "the hooks to run")
+    issuer.life_s = 3600
+    before = len(issuer.asked())
+    fault = issuer.fails(refusal(500, "server_error"))
+    running.wait_logged("queue can not be read", "IMDS", timeout=20)
+    # when all of them end, and want to be settled
+    go.touch()
+    wait_until(lambda: len(scripts.runs("hook", mark="end")) == 16, 20, "the hooks to end")
+    wait_until(lambda: fault.count >= 2, 20, "another try")
+    # and when it gives a token, each is done, none has run twice, and the issuer was asked no more often than for one
+    fault.lift()
+    wait_until(lambda: safe_queue.is_empty() and other.is_empty(), 60, "the messages to be done")
+    assert sorted(run.message for run in scripts.runs()) == sorted(posted)
+    check_waits(issuer, (2, 6), first=before)
 
 
 def test_nobody_at_the_endpoint(world, safe_queue):
