@@ -56,9 +56,11 @@ static void block_done(struct block *block)
     OPENSSL_secure_clear_free(block->der, (size_t)block->len);
 }
 
-bool certificate_is_pem(const char *text)
+bool certificate_is_pem(const char *text, size_t len)
 {
-    return strstr(text, "-----BEGIN ") != NULL;
+    static const char begin[] = "-----BEGIN ";
+
+    return memmem(text, len, begin, strlen(begin)) != NULL;
 }
 
 /* --- reading --- */
@@ -120,11 +122,12 @@ static bool read_blocks(BIO *text, struct content *content, struct err *err)
     return good;
 }
 
-static bool check_content(const struct content *content, const char *pem, struct err *err)
+static bool check_content(const struct content *content, const char *pem, size_t len,
+                          struct err *err)
 {
     bool is_empty = content->key == NULL && sk_X509_num(content->certificates) == 0;
 
-    if (is_empty && certificate_is_pem(pem))
+    if (is_empty && certificate_is_pem(pem, len))
         return err_set(err, ERR_AUTH,
                        "its lines have run together: in PEM each BEGIN and each END has a line of "
                        "its own; keep it in a file");
@@ -198,7 +201,7 @@ bool certificate_read(const char *pem, size_t len, struct certificate **ret_cert
     content.certificates = sk_X509_new_null();
     if (text == NULL || content.certificates == NULL)
         fatal("libcrypto is out of memory");
-    bool good = read_blocks(text, &content, err) && check_content(&content, pem, err) &&
+    bool good = read_blocks(text, &content, err) && check_content(&content, pem, len, err) &&
                 take_content(certificate, &content, err);
     BIO_free(text);
     ERR_clear_error(); /* or libcurl may take it for an error of a connection's */

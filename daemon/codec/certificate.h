@@ -24,7 +24,7 @@ struct err;
 enum certificate_signature { CERTIFICATE_RS256, CERTIFICATE_PS256 };
 
 /* Whether a text claims to be PEM. */
-bool certificate_is_pem(const char *text);
+bool certificate_is_pem(const char *text, size_t len);
 
 /* Reads a PEM text: one private key, PKCS#8 or RSA's own form, not encrypted, and certificates, in any
  * order; of them the first that the key belongs to counts, the others may be its issuers. Other blocks

@@ -2,6 +2,7 @@
 /* The identity kind `service_principal`: an application of Microsoft Entra, with a secret or a certificate. */
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/secret.h"
 #include "base/str.h"
@@ -114,7 +115,7 @@ static void check_settings(void *object, const struct node *map, struct mistakes
 static bool check_client_secret(const char *text, const char *permissions, struct err *err)
 {
     (void)permissions;
-    if (certificate_is_pem(text))
+    if (certificate_is_pem(text, strlen(text)))
         return err_set(err, ERR_AUTH,
                        "it holds a certificate or a key, for which `certificate` is");
     for (const char *c = text; *c != '\0'; c++) {
@@ -129,7 +130,7 @@ static bool check_client_secret(const char *text, const char *permissions, struc
 /* Of a client secret nothing is known. */
 static bool facts(const char *text, struct identity_facts *ret_facts)
 {
-    return certificate_is_pem(text) && certificate_use_facts(text, ret_facts);
+    return certificate_is_pem(text, strlen(text)) && certificate_use_facts(text, ret_facts);
 }
 
 /* --- life --- */

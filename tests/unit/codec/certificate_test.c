@@ -311,8 +311,11 @@ static void test_damage(void **state)
 static void test_what_looks_like_pem(void **state)
 {
     (void)state;
-    assert_true(certificate_is_pem("Bag\n-----BEGIN CERTIFICATE-----\n"));
-    assert_false(certificate_is_pem("8Q~a-client-secret"));
+    static const char pem[] = "Bag\n-----BEGIN CERTIFICATE-----\n";
+
+    assert_true(certificate_is_pem(pem, strlen(pem)));
+    assert_false(certificate_is_pem(pem, 10)); /* ends before */
+    assert_false(certificate_is_pem("8Q~a-client-secret", 18));
 }
 
 int main(void)
