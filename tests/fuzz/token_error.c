@@ -7,6 +7,8 @@
 #include "base/err.h"
 #include "fuzz.h"
 
+#define SHOWN "3c5a-Header" /* what the issuer was sent */
+
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc, (void)argv;
@@ -21,6 +23,7 @@ static void check_refusal(const struct token_refusal *refusal)
 
     for (size_t i = 0; i < array_size(texts); i++) {
         check(fuzz_is_sentence(texts[i]));
+        check(i > 2 || strcasestr(texts[i], SHOWN) == NULL);
         check(i > 2 || (strstr(texts[i], "eyJ") == NULL && strcasestr(texts[i], "sig=") == NULL));
     }
     check(refusal->aadsts[0] == '\0' || str_starts(refusal->aadsts, "AADSTS"));
@@ -45,6 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                               .retry_after_ms = 7000,
                                               .date = *date != '\0' ? date : NULL,
                                               .request_id = *request_id != '\0' ? request_id : NULL,
+                                              .shown = SHOWN,
                                               .body = body,
                                               .len = size};
     token_refusal_parse(&parts, &refusal);
