@@ -110,9 +110,15 @@ static void print_line(const struct online *online, const char *queue, const cha
 
 static void print_head(struct online *online, const struct snapshot *snapshot)
 {
+    const struct config_objects *identities = &snapshot->settings->identities;
+
     for (unsigned i = 0; i < snapshot->queue_count; i++)
         online->name_width = max_of(
             online->name_width, (int)(strlen(snapshot->queues[i].settings->name) + strlen(POISON)));
+    for (unsigned i = 0; i < identities->count; i++)
+        online->name_width =
+            max_of(online->name_width,
+                   (int)strlen(((struct identity_settings *)identities->items[i])->name));
     printf("\n");
     print_line(online, "queue", "", "right", "state", "SAS", "role");
     fflush(stdout);
@@ -213,7 +219,7 @@ static void on_row(void *arg, const struct rights_row *row)
     bool is_right = row->what == RIGHTS_RIGHT;
 
     count(online, row);
-    print_line(online, row->plan->settings->name, poison_suffix(row), name_of(row), state_of(row),
+    print_line(online, row->name, poison_suffix(row), name_of(row), state_of(row),
                is_right ? needs->letter : "-", is_right ? needs->role : "-");
     print_remarks(online, row);
     fflush(stdout);
@@ -241,8 +247,8 @@ static void on_failed(void *arg, const struct rights_failure *failure)
 
     if (is_said(arg, failure))
         return;
-    fprintf(stderr, "%s%s: %s: try %u of %d: %s", row->plan->settings->name, poison_suffix(row),
-            name_of(row), failure->tries, RIGHTS_TRIES, row->err.text);
+    fprintf(stderr, "%s%s: %s: try %u of %d: %s", row->name, poison_suffix(row), name_of(row),
+            failure->tries, RIGHTS_TRIES, row->err.text);
     if (failure->tries < RIGHTS_TRIES)
         fprintf(stderr, "; again in %s\n", unit_duration_human(failure->delay_ms, wait));
     else

@@ -193,56 +193,96 @@ static void on_timer(void *arg)
 
 /* --- the whole --- */
 
-/* What is to be found out, or that nothing can be. */
-static void plan_rows(struct target *target, const struct queue_plan *plan, bool of_poison)
-{
-    const struct identity_settings *identity = of_poison ? plan->poison_identity : plan->identity;
-    const struct step *steps = of_poison ? poison_steps : queue_steps;
-    bool is_unchecked =
-        config_credential(&identity_table, identity) != NULL && !source_has_credentials();
+/* Whom to ask. */
+struct place {
+    const char *name;
+    const char *url; /* NULL: nobody, the credential is all */
+    bool of_poison;
+    const struct identity_settings *identity;
+};
 
-    target->row_count = of_poison ? array_size(poison_steps) : array_size(queue_steps);
+/* What is to be found out, or that nothing can be. */
+static void plan_rows(struct target *target, const struct place *place)
+{
+    const struct step *steps = place->of_poison ? poison_steps : queue_steps;
+    bool is_unchecked =
+        config_credential(&identity_table, place->identity) != NULL && !source_has_credentials();
+
+    target->row_count = place->of_poison ? array_size(poison_steps) : array_size(queue_steps);
+    if (is_unchecked || place->url == NULL)
+        target->row_count = 1;
     for (unsigned i = 0; i < target->row_count; i++)
-        target->rows[i] = (struct rights_row){.plan = plan,
-                                              .of_poison = of_poison,
+        target->rows[i] = (struct rights_row){.name = place->name,
+                                              .of_poison = place->of_poison,
                                               .what = steps[i].what,
                                               .right = steps[i].right,
                                               .is_unchecked = is_unchecked};
     if (is_unchecked)
-        target->known = target->row_count = 1;
+        target->known = 1;
 }
 
-static void target_init(struct target *target, struct rights *rights, struct generation *generation,
-                        const struct queue_plan *plan, bool of_poison)
+static void add_target(struct rights *rights, struct generation *generation,
+                       const struct place *place)
 {
-    const struct identity_settings *identity = of_poison ? plan->poison_identity : plan->identity;
-    autofree char *label = xasprintf("%s%s", plan->settings->name, of_poison ? ".poison" : "");
+    struct target *target = &rights->targets[rights->target_count++];
+    autofree char *label = xasprintf("%s%s", place->name, place->of_poison ? ".poison" : "");
 
     target->rights = rights;
-    plan_rows(target, plan, of_poison);
+    plan_rows(target, place);
     retry_init(&target->retry);
     timer_init(&target->timer, rights->context.loop, on_timer, target);
     if (target->known == target->row_count)
         return;
-    target->identity = generation_identity(generation, identity, label);
-    target->queue = queue_new(rights->context.loop, generation_http(generation), target->identity,
-                              of_poison ? plan->poison_url : plan->url);
+    target->identity = generation_identity(generation, place->identity, label);
+    if (place->url != NULL)
+        target->queue = queue_new(rights->context.loop, generation_http(generation),
+                                  target->identity, place->url);
     begin(target);
+}
+
+static bool is_named(const struct snapshot *snapshot, const struct identity_settings *identity)
+{
+    for (unsigned i = 0; i < snapshot->queue_count; i++) {
+        if (snapshot->queues[i].identity == identity ||
+            snapshot->queues[i].poison_identity == identity)
+            return true;
+    }
+    return false;
+}
+
+static void add_targets(struct rights *rights, struct generation *generation,
+                        const struct snapshot *snapshot)
+{
+    const struct config_objects *identities = &snapshot->settings->identities;
+
+    for (unsigned i = 0; i < snapshot->queue_count; i++) {
+        const struct queue_plan *plan = &snapshot->queues[i];
+        const char *name = plan->settings->name;
+
+        add_target(rights, generation, &(struct place){name, plan->url, false, plan->identity});
+        add_target(rights, generation,
+                   &(struct place){name, plan->poison_url, true, plan->poison_identity});
+    }
+    for (unsigned i = 0; i < identities->count; i++) {
+        const struct identity_settings *identity = identities->items[i];
+
+        if (!is_named(snapshot, identity))
+            add_target(rights, generation, &(struct place){identity->name, NULL, false, identity});
+    }
 }
 
 struct rights *rights_new(const struct rights_context *context, struct generation *generation)
 {
     const struct snapshot *snapshot = generation_snapshot(generation);
     struct rights *rights = xcalloc(1, sizeof(*rights));
+    unsigned most = 2 * snapshot->queue_count + snapshot->settings->identities.count;
 
     rights->context = *context;
     rights->timeout_ms = snapshot->settings->http->timeout_ms;
-    rights->target_count = 2 * snapshot->queue_count;
-    rights->targets = xcalloc(rights->target_count + 1, sizeof(*rights->targets));
+    rights->targets = xcalloc(most + 1, sizeof(*rights->targets));
     timer_init(&rights->telling, context->loop, on_telling, rights);
     timer_set(&rights->telling, 0);
-    for (unsigned i = 0; i < rights->target_count; i++)
-        target_init(&rights->targets[i], rights, generation, &snapshot->queues[i / 2], i % 2 != 0);
+    add_targets(rights, generation, snapshot);
     return rights;
 }
 

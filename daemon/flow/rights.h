@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the credentials of a configuration are good for: each queue and each poison queue is asked, with its own
- * identity, for each right that the daemon would use there (azure/queue_right). No message is received,
- * stored or changed, and no queue is made. All queues are asked at once, each one thing after the other;
+ * identity, for each right that the daemon would use there (azure/queue_right). Of an identity that no queue
+ * names, the credential is got. No message is received, stored or changed, and no queue is made. All queues are asked at once, each one thing after the other;
  * what fails for a reason that may pass is tried RIGHTS_TRIES times, with the waits of net/retry.
  */
 #ifndef FLOW_RIGHTS_H
@@ -17,7 +17,6 @@
 
 struct generation;
 struct loop;
-struct queue_plan;
 struct rights;
 
 #define RIGHTS_TRIES 5
@@ -31,8 +30,8 @@ enum rights_what {
 
 /* What one try, or the last of several, has told. */
 struct rights_row {
-    const struct queue_plan *plan;
-    bool of_poison; /* of its poison queue */
+    const char *name; /* of the queue; of the identity where no queue names it: its only row */
+    bool of_poison;   /* of its poison queue */
     enum rights_what what;
     enum queue_right right;
     enum queue_verdict verdict;
@@ -52,7 +51,8 @@ struct rights_failure {
 
 struct rights_context {
     struct loop *loop;
-    /* Rows come in the order of the configuration, a queue's before its poison queue's. All from the loop. */
+    /* Rows come in the order of the configuration, a queue's before its poison queue's, identities that no
+     * queue names last. All from the loop. */
     void (*row)(void *arg, const struct rights_row *row);
     void (*failed)(void *arg, const struct rights_failure *failure);
     /* Every row was told. */

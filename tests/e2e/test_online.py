@@ -213,7 +213,7 @@ def test_a_sas_of_one_queue_is_refused_by_its_poison_queue(azurite, place, poiso
 
 def test_the_table_of_the_manual_is_what_is_printed(azurite, place, poisoned):
     sas = azurite.account_sas("rwdlacup".replace("u", ""))
-    check = Check(place, [{**with_sas(poisoned, sas), "name": "cv"}])
+    check = Check(place, [{**with_sas(poisoned, sas), "name": "cv"}], identities=[])
     assert literal("cvnotifyd.8", "online") == check.out[check.out.index("\n\n") + 2:check.out.rindex(str(place))]
 
 
@@ -360,6 +360,20 @@ def test_queues_that_share_an_identity_do_not_repeat_what_is_wrong_with_it(world
     assert check.out.count("temporarily_unavailable") == 1
     assert [check.remarks[name, "credential"] for name in ("one.poison", "two", "three.poison")] == ["as above\n"] * 3
     assert len(way.issuer.requests) == 5
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+def test_an_identity_that_no_queue_names_is_tried(world, oauth_azurite, safe_queue, refuses):
+    # given a queue with a SAS, and an identity beside it
+    way = WAYS["secret v2"](world)
+    if refuses:
+        secret_file(world.place, "client-secret", "another secret")
+    check = by(world, way, [with_sas(safe_queue, oauth_azurite.account_sas())])
+    # then it has a line of its own, the last
+    assert list(check.table)[-1] == "machine"
+    assert check.table["machine"] == {"credential": "refused" if refuses else "holds"}
+    assert check.status == (77 if refuses else 0), check.out
+    assert ("AADSTS7000215" in check.out) == refuses and check.states(safe_queue, "holds") == set(RIGHTS)
 
 
 # --- a queue that is not there, a service that does not answer ---
