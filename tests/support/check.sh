@@ -69,7 +69,7 @@ pytests() {
 }
 
 e2e() {
-    pytests e2e /usr/bin/python3 -m pytest tests/e2e -q -rs -p no:cacheprovider -n "${CHECK_JOBS:-4}" "$@"
+    pytests e2e /usr/bin/python3 -m pytest tests/e2e -q -rs -p no:cacheprovider -n "${CHECK_JOBS:-6}" "$@"
 }
 
 programs=$(find "$build/unit" -type f -name '*_test' ! -path "*/${UNIT_EXCEPT:-}" -perm -u+x 2>/dev/null | sort)
