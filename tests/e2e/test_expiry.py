@@ -59,14 +59,15 @@ def test_a_lease_that_outlasts_the_message_does_not_hide_its_end(fake, scripts, 
 
 
 def test_a_wait_that_was_too_long_for_max_age_is_no_cause_for_poison(fake, scripts, daemon, hold):
-    # given a hook that serves one at a time, is busy, and is not for what is older than a second
+    # given a hook that serves one at a time, is busy, and is not for what is older than three seconds (the service's
+    # dates have no less than one)
     queue = fake.queue()
     running = daemon({"queues": [queue.config(lease="2s", expiry_margin="4s")], "hooks": [
-        exec_hook("slow", "*", scripts.recording("slow", until_gone(hold)), parallel=1, max_age="1s")]})
+        exec_hook("slow", "*", scripts.recording("slow", until_gone(hold)), parallel=1, max_age="3s")]})
     queue.post(messages.training())
     wait_until(lambda: scripts.runs("slow"), 10, "the hook to be busy")
     # when a message waits for it until it nears its end
-    stale = queue.post(messages.training(), ttl_s=7)
+    stale = queue.post(messages.training(), ttl_s=9)
     running.wait_logged("message done", stale)
     # then it was too old for the hook, and done so
     assert running.logged("message is older than the hook's max_age", stale, '"outcome":"stale"')
